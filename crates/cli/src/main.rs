@@ -1,0 +1,2 @@
+//! The `laterna` command.
+fn main() {}

@@ -1,1 +1,14 @@
-//! TODO
+//! CPU kernels on plain slices: matrix products, convolution, attention and the element-wise
+//! mathematics they need, each written once and compiled for every instruction set.
+//!
+//! This crate knows no graph and no model. Activations are channels-last, `[batch, height, width,
+//! channels]`, so a row is one pixel or one token. Kernels allocate nothing; lengths are checked
+//! at the public entry, where a wrong one is a bug of the caller and panics.
+
+mod aligned;
+pub mod isa;
+pub mod pool;
+
+pub use aligned::AlignedBuffer;
+pub use isa::{Isa, IsaError};
+pub use pool::Pool;

@@ -1,0 +1,310 @@
+//! Instruction sets: the choice made at run time ([`Isa`]) and the vectors of each ([`Simd`]).
+//! A kernel is written once as a [`SimdOp`], generic over `Simd`, and compiled for every set.
+//!
+//! A type that implements `Simd` is a witness: a value of it exists only on a CPU that has the
+//! instructions, so holding one is what makes the vector operations sound.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod portable;
+
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub use avx512::Avx512;
+#[cfg(target_arch = "aarch64")]
+pub use neon::Neon;
+pub use portable::Portable;
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Environment variable that overrides the choice of [`Isa::detect`].
+pub const ISA_VARIABLE: &str = "LATERNA_ISA";
+
+/// Rows of the tallest micro-kernel tile of any instruction set.
+pub const MAX_TILE_ROWS: usize = 12;
+
+/// Lanes of the widest vector of any instruction set.
+pub const MAX_LANES: usize = 16;
+
+/// The instruction sets that kernels are compiled for, best first.
+///
+/// All names exist on every platform; [`Isa::is_available`] says which ones this CPU runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Isa {
+    /// x86-64 AVX-512 F: 16 lanes.
+    Avx512,
+    /// x86-64 AVX2 and FMA: 8 lanes.
+    Avx2,
+    /// AArch64 NEON: 4 lanes.
+    Neon,
+    /// Plain Rust, 4 lanes: runs everywhere.
+    Portable,
+}
+
+/// Why the instruction set that was asked for cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IsaError {
+    /// No instruction set has this name.
+    #[error("unknown instruction set `{0}`: known are avx512, avx2, neon, portable")]
+    Unknown(String),
+    /// The instruction set exists, but not on this CPU.
+    #[error("instruction set `{0}` is not available on this CPU")]
+    Unavailable(Isa),
+}
+
+impl Isa {
+    /// Every instruction set, best first.
+    pub const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
+
+    /// The best available set, or the one that the environment variable [`ISA_VARIABLE`] names.
+    pub fn detect() -> Result<Self, IsaError> {
+        match std::env::var(ISA_VARIABLE) {
+            Ok(name) if !name.is_empty() => name.parse::<Self>()?.require(),
+            _ => Ok(Self::best()),
+        }
+    }
+
+    /// The best set that this CPU has.
+    pub fn best() -> Self {
+        Self::available().next().unwrap_or(Self::Portable)
+    }
+
+    /// The sets that this CPU has, best first.
+    pub fn available() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|isa| isa.is_available())
+    }
+
+    /// Whether this CPU has the set.
+    pub fn is_available(self) -> bool {
+        SIZES.iter().any(|row| row.isa == self && (row.run)().is_some())
+    }
+
+    /// This set, or an error when the CPU does not have it.
+    pub fn require(self) -> Result<Self, IsaError> {
+        if self.is_available() { Ok(self) } else { Err(IsaError::Unavailable(self)) }
+    }
+
+    /// The name used on the command line and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 => "avx512",
+            Self::Avx2 => "avx2",
+            Self::Neon => "neon",
+            Self::Portable => "portable",
+        }
+    }
+
+    /// f32 lanes of one vector.
+    pub fn lanes(self) -> usize {
+        pick(SIZES, self)().expect("an Isa in use is available").lanes
+    }
+
+    /// Rows of the tallest micro-kernel tile.
+    pub fn tile_rows(self) -> usize {
+        pick(SIZES, self)().expect("an Isa in use is available").tile_rows
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Isa {
+    type Err = IsaError;
+
+    fn from_str(name: &str) -> Result<Self, IsaError> {
+        Self::ALL
+            .into_iter()
+            .find(|isa| isa.name().eq_ignore_ascii_case(name))
+            .ok_or_else(|| IsaError::Unknown(name.to_owned()))
+    }
+}
+
+/// One row of a kernel's table: the function compiled for one instruction set.
+#[derive(Clone, Copy)]
+pub struct Variant<F> {
+    /// The instruction set that `run` needs.
+    pub isa: Isa,
+    /// The kernel's entry for that set.
+    pub run: F,
+}
+
+/// The row of `table` for `isa`; panics when the platform has no such row.
+pub fn pick<F: Copy>(table: &[Variant<F>], isa: Isa) -> F {
+    let row = table.iter().find(|row| row.isa == isa);
+    row.expect("every table has a row for each available Isa").run
+}
+
+/// The table of one kernel: `variants!(entry: FnType)` lists `entry::<S>` for every set `S` of the
+/// platform. Dispatch, tests and benches all read such tables.
+macro_rules! variants {
+    ($entry:ident : $function:ty) => {{
+        const TABLE: &[$crate::isa::Variant<$function>] = &[
+            #[cfg(target_arch = "x86_64")]
+            $crate::isa::Variant {
+                isa: $crate::isa::Isa::Avx512,
+                run: $entry::<$crate::isa::Avx512>,
+            },
+            #[cfg(target_arch = "x86_64")]
+            $crate::isa::Variant { isa: $crate::isa::Isa::Avx2, run: $entry::<$crate::isa::Avx2> },
+            #[cfg(target_arch = "aarch64")]
+            $crate::isa::Variant { isa: $crate::isa::Isa::Neon, run: $entry::<$crate::isa::Neon> },
+            $crate::isa::Variant {
+                isa: $crate::isa::Isa::Portable,
+                run: $entry::<$crate::isa::Portable>,
+            },
+        ];
+        TABLE
+    }};
+}
+#[allow(unused_imports)]
+pub(crate) use variants;
+
+struct Sizes {
+    lanes: usize,
+    tile_rows: usize,
+}
+
+type SizesFn = fn() -> Option<Sizes>;
+
+static SIZES: &[Variant<SizesFn>] = variants!(sizes: SizesFn);
+
+fn sizes<S: Simd>() -> Option<Sizes> {
+    S::detect().map(|_| Sizes { lanes: S::LANES, tile_rows: S::TILE_ROWS })
+}
+
+/// A piece of work that [`Simd::vectorize`] compiles for one instruction set.
+///
+/// Mark `eval`, and every helper that touches vectors, `#[inline(always)]`: code that is not
+/// inlined into the vectorised function is compiled without the instruction set.
+pub trait SimdOp {
+    /// What the work returns.
+    type Output;
+
+    /// Does the work with the vectors of `S`.
+    fn eval<S: Simd>(self, s: S) -> Self::Output;
+}
+
+/// Runs `op` with the witness of `S`; for the entries listed by `variants!`.
+pub fn run<S: Simd, O: SimdOp>(op: O) -> O::Output {
+    let s = S::detect().expect("an entry is picked only for an available Isa");
+    s.vectorize(op)
+}
+
+/// Vectors of f32 of one instruction set. A value of the type is the proof that the CPU has it.
+///
+/// `min` and `max` return `b` when either operand is NaN, so a NaN in `b` always propagates.
+pub trait Simd: Copy + Send + Sync + 'static {
+    /// A vector of [`Self::LANES`] f32.
+    type V: Copy;
+    /// One truth value a lane.
+    type M: Copy;
+
+    /// f32 lanes of one vector.
+    const LANES: usize;
+    /// Rows of the tallest micro-kernel tile: tile_rows x 2 accumulators, two vectors of weights
+    /// and one broadcast fit the register file.
+    const TILE_ROWS: usize;
+
+    /// The witness, if this CPU has the instructions.
+    fn detect() -> Option<Self>;
+    /// Runs `op` in a function compiled with the instruction set.
+    fn vectorize<O: SimdOp>(self, op: O) -> O::Output;
+
+    /// `x` in every lane.
+    fn splat(self, x: f32) -> Self::V;
+    /// The vector at `p`, of any alignment.
+    ///
+    /// # Safety
+    /// `LANES` floats at `p` are readable.
+    unsafe fn load(self, p: *const f32) -> Self::V;
+    /// Writes the vector to `p`, of any alignment.
+    ///
+    /// # Safety
+    /// `LANES` floats at `p` are writable.
+    unsafe fn store(self, p: *mut f32, v: Self::V);
+    /// The first `n <= LANES` floats at `p`, and zero in the other lanes.
+    ///
+    /// # Safety
+    /// `n` floats at `p` are readable.
+    unsafe fn load_partial(self, p: *const f32, n: usize) -> Self::V;
+    /// Writes the first `n <= LANES` lanes to `p`.
+    ///
+    /// # Safety
+    /// `n` floats at `p` are writable.
+    unsafe fn store_partial(self, p: *mut f32, n: usize, v: Self::V);
+
+    /// a + b
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a - b
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a * b
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a / b
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a * b + c; rounded once where the hardware can.
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The smaller; `b` when either is NaN.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The larger; `b` when either is NaN.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// |a|
+    fn abs(self, a: Self::V) -> Self::V;
+    /// The square root.
+    fn sqrt(self, a: Self::V) -> Self::V;
+    /// The nearest integer, ties to even, for |a| < 2^22; NaN for NaN.
+    fn round(self, a: Self::V) -> Self::V;
+    /// |magnitude| with the sign of `sign`.
+    fn copysign(self, magnitude: Self::V, sign: Self::V) -> Self::V;
+    /// x * 2^n for integers -252 <= n <= 254; NaN for a NaN in `x`.
+    fn scale2(self, x: Self::V, n: Self::V) -> Self::V;
+    /// a < b, false for NaN.
+    fn less(self, a: Self::V, b: Self::V) -> Self::M;
+    /// `a` where the mask is true, else `b`.
+    fn select(self, mask: Self::M, a: Self::V, b: Self::V) -> Self::V;
+    /// The sum of all lanes.
+    fn reduce_sum(self, v: Self::V) -> f32;
+    /// The largest lane of a vector without NaN.
+    fn reduce_max(self, v: Self::V) -> f32;
+
+    /// Zero in every lane.
+    #[inline(always)]
+    fn zero(self) -> Self::V {
+        self.splat(0.0)
+    }
+
+    /// The first `min(x.len(), LANES)` floats of `x`, and zero in the other lanes.
+    #[inline(always)]
+    fn read(self, x: &[f32]) -> Self::V {
+        if x.len() >= Self::LANES {
+            // SAFETY: the slice holds at least LANES floats.
+            unsafe { self.load(x.as_ptr()) }
+        } else {
+            // SAFETY: the slice holds exactly `x.len()` floats, fewer than LANES.
+            unsafe { self.load_partial(x.as_ptr(), x.len()) }
+        }
+    }
+
+    /// Writes the first `min(out.len(), LANES)` lanes to `out`.
+    #[inline(always)]
+    fn write(self, out: &mut [f32], v: Self::V) {
+        if out.len() >= Self::LANES {
+            // SAFETY: the slice holds at least LANES floats.
+            unsafe { self.store(out.as_mut_ptr(), v) }
+        } else {
+            // SAFETY: the slice holds exactly `out.len()` floats, fewer than LANES.
+            unsafe { self.store_partial(out.as_mut_ptr(), out.len(), v) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

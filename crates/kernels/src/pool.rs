@@ -1,0 +1,373 @@
+//! A fork-join thread pool for kernels: [`Pool::run`] splits one job into numbered tasks that the
+//! calling thread and the workers claim one by one. A run allocates nothing.
+//!
+//! Workers wait for the next job by spinning briefly, since layers follow each other within
+//! microseconds, and then sleep. A worker that wakes late finds the job closed and is not waited
+//! for, so a busy machine costs throughput, not latency.
+
+use std::any::Any;
+use std::cell::{Cell, UnsafeCell};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+/// Pause instructions before a waiting thread sleeps: some tens of microseconds, the length of
+/// the gap between two parallel layers.
+const SPINS: usize = 2000;
+
+/// Set in `Shared::gate` while workers may enter the job; the bits below count those inside.
+const OPEN: usize = 1 << (usize::BITS - 1);
+
+/// A fixed set of threads that run the tasks of one job at a time.
+pub struct Pool {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+    /// Held for the length of a run: one job at a time.
+    turn: Mutex<()>,
+}
+
+impl Pool {
+    /// A pool of `threads` threads, the caller of [`Pool::run`] being one of them.
+    ///
+    /// # Panics
+    /// When `threads` is 0 or the system cannot start a thread.
+    pub fn new(threads: usize) -> Self {
+        assert!(threads > 0, "a pool has at least one thread");
+        let shared = Arc::new(Shared::default());
+        let workers = (1..threads).map(|index| spawn_worker(index, &shared)).collect();
+        Self { shared, workers, turn: Mutex::new(()) }
+    }
+
+    /// A pool with one thread for each physical core.
+    pub fn with_physical_cores() -> Self {
+        Self::new(physical_cores())
+    }
+
+    /// The number of threads, including the caller of [`Pool::run`].
+    pub fn threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Calls `task(i)` once for each `i < tasks`, on any thread, in increasing order of claiming,
+    /// and returns when all calls have.
+    ///
+    /// Tasks should take tens of microseconds or more, and be several times as many as threads
+    /// when their lengths differ. A run from inside a task runs on that thread alone.
+    ///
+    /// # Panics
+    /// With the payload of a task that panicked; tasks not yet claimed are then dropped.
+    pub fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+        if tasks <= 1 || self.workers.is_empty() || IN_TASK.get() {
+            (0..tasks).for_each(task);
+            return;
+        }
+        let _turn = lock(&self.turn);
+        self.shared.open(Job::new(tasks, task));
+        self.shared.work();
+        self.shared.close();
+        if let Some(payload) = lock(&self.shared.panic).take() {
+            resume_unwind(payload);
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.shared.announce();
+        for worker in self.workers.drain(..) {
+            // A worker catches the panics of tasks, so it can only end normally.
+            let _ = worker.join();
+        }
+    }
+}
+
+/// The number of physical cores that this process may use, at least 1.
+///
+/// Hyper-threads share the arithmetic units that kernels saturate, so a second one on a core
+/// gains nothing. Known on Linux; elsewhere the number of logical processors.
+pub fn physical_cores() -> usize {
+    let usable = std::thread::available_parallelism().map_or(1, |n| n.get());
+    linux_cores().map_or(usable, |cores| cores.clamp(1, usable))
+}
+
+fn linux_cores() -> Option<usize> {
+    let mut cores = std::collections::BTreeSet::new();
+    for cpu in std::fs::read_dir("/sys/devices/system/cpu").ok()?.flatten() {
+        let siblings = cpu.path().join("topology/thread_siblings_list");
+        if let Ok(list) = std::fs::read_to_string(siblings) {
+            cores.insert(list);
+        }
+    }
+    (!cores.is_empty()).then_some(cores.len())
+}
+
+thread_local! {
+    /// Whether this thread is inside a task.
+    static IN_TASK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A job's function with its lifetime erased; valid while its run has not returned.
+#[derive(Clone, Copy)]
+struct Job {
+    tasks: usize,
+    task: *const (dyn Fn(usize) + Sync + 'static),
+}
+
+impl Job {
+    fn new<'a>(tasks: usize, task: &'a (dyn Fn(usize) + Sync + 'a)) -> Self {
+        let task: *const (dyn Fn(usize) + Sync + 'a) = task;
+        // SAFETY: only the lifetime changes. `Pool::run` does not return before every thread
+        // that entered the job has left it, so the pointer is never used after 'a ends.
+        let task = unsafe {
+            std::mem::transmute::<
+                *const (dyn Fn(usize) + Sync + 'a),
+                *const (dyn Fn(usize) + Sync + 'static),
+            >(task)
+        };
+        Self { tasks, task }
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Written by `open` while the gate is shut and nobody is inside; read by those inside.
+    job: UnsafeCell<Option<Job>>,
+    /// [`OPEN`] plus the number of workers inside the job.
+    gate: AtomicUsize,
+    /// The next task to claim.
+    next: AtomicUsize,
+    /// Counts jobs, so that a waiting worker sees a new one.
+    epoch: AtomicUsize,
+    stop: AtomicBool,
+    sleepers: AtomicUsize,
+    asleep: Mutex<()>,
+    wake: Condvar,
+    /// The first panic of the current job.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+// SAFETY: `job` is the only field that is not already Sync, and `gate` orders its accesses: it is
+// written only while no worker is inside, and read only by the caller and by workers that entered
+// through the open gate afterwards. Its pointer targets a `Sync` function.
+unsafe impl Sync for Shared {}
+// SAFETY: as for Sync; the pointer's target is usable from any thread.
+unsafe impl Send for Shared {}
+
+impl Shared {
+    /// Publishes `job` and wakes the workers. The gate is shut and empty.
+    fn open(&self, job: Job) {
+        debug_assert_eq!(self.gate.load(Ordering::SeqCst), 0);
+        // SAFETY: the gate is shut and nobody is inside, so nothing else accesses the cell.
+        unsafe { *self.job.get() = Some(job) };
+        self.next.store(0, Ordering::Relaxed);
+        self.gate.store(OPEN, Ordering::Release);
+        self.announce();
+    }
+
+    /// Shuts the gate and waits for those inside.
+    fn close(&self) {
+        self.gate.fetch_and(!OPEN, Ordering::AcqRel);
+        let mut spins = 0;
+        while self.gate.load(Ordering::Acquire) != 0 {
+            spins += 1;
+            if spins < SPINS {
+                std::hint::spin_loop();
+            } else {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    fn announce(&self) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        // A sleeper counts itself before it looks at the epoch, both sequentially consistent, so
+        // either it sees the new epoch or this load sees it.
+        if self.sleepers.load(Ordering::SeqCst) > 0 {
+            let _asleep = lock(&self.asleep);
+            self.wake.notify_all();
+        }
+    }
+
+    /// Claims and runs tasks until none is left. The caller is inside the job.
+    fn work(&self) {
+        // SAFETY: the job is written only before the gate opens, and this thread is inside.
+        let Some(job) = (unsafe { *self.job.get() }) else { return };
+        // SAFETY: `Pool::run` keeps the function alive until everybody inside has left.
+        let task = unsafe { &*job.task };
+        IN_TASK.set(true);
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            loop {
+                let index = self.next.fetch_add(1, Ordering::Relaxed);
+                if index >= job.tasks {
+                    break;
+                }
+                task(index);
+            }
+        }));
+        IN_TASK.set(false);
+        if let Err(payload) = result {
+            self.next.store(job.tasks, Ordering::Relaxed);
+            lock(&self.panic).get_or_insert(payload);
+        }
+    }
+
+    /// Enters the job, unless the gate is shut.
+    fn enter(&self) -> bool {
+        self.gate
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |gate| {
+                (gate & OPEN != 0).then_some(gate + 1)
+            })
+            .is_ok()
+    }
+
+    fn leave(&self) {
+        self.gate.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Returns the epoch once it differs from `seen`.
+    fn wait(&self, seen: usize) -> usize {
+        for _ in 0..SPINS {
+            let epoch = self.epoch.load(Ordering::SeqCst);
+            if epoch != seen {
+                return epoch;
+            }
+            std::hint::spin_loop();
+        }
+        self.sleep(seen)
+    }
+
+    fn sleep(&self, seen: usize) -> usize {
+        let mut asleep = lock(&self.asleep);
+        self.sleepers.fetch_add(1, Ordering::SeqCst);
+        let epoch = loop {
+            let epoch = self.epoch.load(Ordering::SeqCst);
+            if epoch != seen {
+                break epoch;
+            }
+            asleep = self.wake.wait(asleep).unwrap_or_else(PoisonError::into_inner);
+        };
+        self.sleepers.fetch_sub(1, Ordering::SeqCst);
+        epoch
+    }
+}
+
+fn spawn_worker(index: usize, shared: &Arc<Shared>) -> JoinHandle<()> {
+    let shared = Arc::clone(shared);
+    std::thread::Builder::new()
+        .name(format!("kernels-{index}"))
+        .spawn(move || serve(&shared))
+        .expect("the system can start a thread")
+}
+
+fn serve(shared: &Shared) {
+    let mut seen = 0;
+    loop {
+        seen = shared.wait(seen);
+        if shared.stop.load(Ordering::SeqCst) {
+            return;
+        }
+        if shared.enter() {
+            shared.work();
+            shared.leave();
+        }
+    }
+}
+
+/// Locks; the data of these mutexes stays valid when a thread panics.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(pool: &Pool, tasks: usize) -> Vec<usize> {
+        let counts: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
+        pool.run(tasks, &|i| {
+            counts[i].fetch_add(1, Ordering::Relaxed);
+        });
+        counts.into_iter().map(AtomicUsize::into_inner).collect()
+    }
+
+    #[test]
+    fn every_task_runs_once() {
+        for threads in [1, 2, 3, 8] {
+            let pool = Pool::new(threads);
+            assert_eq!(pool.threads(), threads);
+            for tasks in [0, 1, 2, 7, 1000] {
+                assert_eq!(counts(&pool, tasks), vec![1; tasks]);
+            }
+        }
+    }
+
+    #[test]
+    fn many_tiny_jobs_see_their_own_data() {
+        let pool = Pool::new(4);
+        for round in 0..20_000 {
+            let sum = AtomicUsize::new(0);
+            pool.run(3, &|i| {
+                sum.fetch_add(round + i, Ordering::Relaxed);
+            });
+            assert_eq!(sum.into_inner(), 3 * round + 3);
+        }
+    }
+
+    #[test]
+    fn jobs_after_sleep_wake_the_workers() {
+        let pool = Pool::new(2);
+        for _ in 0..5 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            // Both tasks wait for each other, so both threads must take part.
+            let barrier = std::sync::Barrier::new(2);
+            pool.run(2, &|_| {
+                barrier.wait();
+            });
+        }
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_pool_lives_on() {
+        let pool = Pool::new(3);
+        for _ in 0..50 {
+            let run = || pool.run(64, &|i| assert_ne!(i, 13, "task thirteen"));
+            let payload = catch_unwind(AssertUnwindSafe(run)).unwrap_err();
+            assert!(payload.downcast_ref::<String>().unwrap().contains("task thirteen"));
+            assert_eq!(counts(&pool, 10), vec![1; 10]);
+        }
+    }
+
+    #[test]
+    fn a_nested_run_completes() {
+        let pool = Pool::new(2);
+        let total = AtomicUsize::new(0);
+        pool.run(4, &|_| {
+            pool.run(5, &|_| {
+                total.fetch_add(1, Ordering::Relaxed);
+            });
+        });
+        assert_eq!(total.into_inner(), 20);
+    }
+
+    #[test]
+    fn callers_on_several_threads_take_turns() {
+        let pool = Pool::new(2);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        assert_eq!(counts(&pool, 5), vec![1; 5]);
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn physical_cores_are_among_the_logical_ones() {
+        let logical = std::thread::available_parallelism().unwrap().get();
+        assert!((1..=logical).contains(&physical_cores()));
+    }
+}

@@ -1,0 +1,262 @@
+//! The contract between a graph and a device that runs it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use laterna_tensor::{Shape, TensorError, TensorView, TensorViewMut};
+use thiserror::Error;
+
+use crate::passes::PassError;
+use crate::plan::PlanError;
+use crate::{Graph, Layout, Op, TensorType, WeightError, WeightSource};
+
+/// A device that runs graphs.
+pub trait Backend: Send + Sync {
+    /// The name users give to choose it.
+    fn name(&self) -> &'static str;
+
+    /// Whether an operation with these operand types can run here.
+    fn supports(&self, op: &Op, facts: OpFacts<'_>) -> Support;
+
+    /// Rewrites, plans and lowers a graph, reading each weight once.
+    ///
+    /// # Errors
+    /// If a weight is missing or has another shape, or an operation is not
+    /// supported.
+    fn compile(
+        &self,
+        graph: &Graph,
+        weights: &dyn WeightSource,
+        options: &CompileOptions<'_>,
+    ) -> Result<Arc<dyn Program>, CompileError>;
+}
+
+/// A compiled graph: immutable, shared.
+pub trait Program: Send + Sync {
+    /// The inputs that [`Instance::run`] takes, in order.
+    fn inputs(&self) -> &[Port];
+
+    /// The outputs that [`Instance::run`] fills, in order.
+    fn outputs(&self) -> &[Port];
+
+    /// A running copy with memory of its own.
+    ///
+    /// # Errors
+    /// If the memory cannot be had.
+    fn spawn(&self) -> Result<Box<dyn Instance>, RunError>;
+
+    /// What was compiled, for people and benchmarks.
+    fn summary(&self) -> &ProgramSummary;
+}
+
+/// One running copy of a program; allocates nothing.
+pub trait Instance: Send {
+    /// Runs once.
+    ///
+    /// # Errors
+    /// If the views do not have the ports' types.
+    fn run(
+        &mut self,
+        inputs: &[TensorView<'_>],
+        outputs: &mut [TensorViewMut<'_>],
+    ) -> Result<(), RunError>;
+
+    /// Runs once and adds each node's time to `times`, in the order of
+    /// [`ProgramSummary::nodes`].
+    ///
+    /// # Errors
+    /// As [`Instance::run`].
+    fn run_timed(
+        &mut self,
+        inputs: &[TensorView<'_>],
+        outputs: &mut [TensorViewMut<'_>],
+        times: &mut [Duration],
+    ) -> Result<(), RunError>;
+}
+
+/// Operand facts that decide whether an operation can run.
+#[derive(Clone, Copy, Debug)]
+pub struct OpFacts<'a> {
+    /// Types of the inputs.
+    pub inputs: &'a [TensorType],
+    /// Layouts of the inputs.
+    pub layouts: &'a [Layout],
+    /// Type of the output.
+    pub output: TensorType,
+}
+
+/// Whether an operation can run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// It can.
+    Yes,
+    /// It cannot, and why.
+    No(String),
+}
+
+/// What a caller may ask of a compilation.
+#[derive(Clone, Copy, Default)]
+pub struct CompileOptions<'a> {
+    /// Called with the graph as built (`"input"`) and after each pass.
+    pub observer: Option<&'a (dyn Fn(&str, &Graph) + 'a)>,
+}
+
+impl fmt::Debug for CompileOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CompileOptions").field("observer", &self.observer.is_some()).finish()
+    }
+}
+
+/// A named input or output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Its name in the graph.
+    pub name: Arc<str>,
+    /// Its type; data is always row-major at a port.
+    pub ty: TensorType,
+}
+
+/// What was compiled.
+#[derive(Clone, Debug, Default)]
+pub struct ProgramSummary {
+    /// Every node that runs, in order.
+    pub nodes: Vec<NodeSummary>,
+    /// Bytes of an instance's arena: all activations and scratch memory.
+    pub arena_bytes: usize,
+    /// Bytes of packed weights.
+    pub weight_bytes: usize,
+}
+
+impl ProgramSummary {
+    /// Floating-point operations of one run, multiply and add counted apart.
+    pub fn flops(&self) -> u64 {
+        self.nodes.iter().map(|node| node.flops).sum()
+    }
+}
+
+/// One node that runs.
+#[derive(Clone, Debug)]
+pub struct NodeSummary {
+    /// Its path in the model.
+    pub name: Arc<str>,
+    /// Its operation.
+    pub op: &'static str,
+    /// The kernel that runs it.
+    pub kernel: String,
+    /// Extents of its output.
+    pub shape: Shape,
+    /// Floating-point operations.
+    pub flops: u64,
+}
+
+/// Why a graph could not be compiled.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// A weight could not be read.
+    #[error(transparent)]
+    Weight(#[from] WeightError),
+    /// A weight has another shape than the model's configuration says.
+    #[error("weight {name}: the checkpoint has {found}, the configuration needs {expected}")]
+    WeightShape {
+        /// The weight.
+        name: String,
+        /// Shape in the checkpoint.
+        found: Shape,
+        /// Shape that the graph needs.
+        expected: Shape,
+    },
+    /// The device cannot run an operation.
+    #[error("{node}: {backend} cannot run {op}: {reason}")]
+    Unsupported {
+        /// The node.
+        node: String,
+        /// The device.
+        backend: &'static str,
+        /// The operation.
+        op: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// A pass failed.
+    #[error(transparent)]
+    Pass(#[from] PassError),
+    /// The memory plan failed.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+/// Why a program could not run.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The number of inputs or outputs is wrong.
+    #[error("the program has {expected} {what}, not {found}")]
+    Count {
+        /// `inputs` or `outputs`.
+        what: &'static str,
+        /// Ports of the program.
+        expected: usize,
+        /// Views given.
+        found: usize,
+    },
+    /// An input or output has another type.
+    #[error("{name}: expected {expected}, found {found}")]
+    Type {
+        /// The port.
+        name: Arc<str>,
+        /// Its type.
+        expected: String,
+        /// The view's type.
+        found: String,
+    },
+    /// An index lies outside its table.
+    #[error("{node}: index {index} is outside 0..{rows}")]
+    Index {
+        /// The node that looks up.
+        node: Arc<str>,
+        /// The index.
+        index: i64,
+        /// Rows of the table.
+        rows: usize,
+    },
+    /// A tensor is not what it should be.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+}
+
+/// Checks the views against a program's ports.
+///
+/// # Errors
+/// The first difference found.
+pub fn check_ports(
+    program: &dyn Program,
+    inputs: &[TensorView<'_>],
+    outputs: &[TensorViewMut<'_>],
+) -> Result<(), RunError> {
+    let given = inputs.iter().map(|v| TensorType { dtype: v.dtype(), shape: v.shape() });
+    check_side("inputs", program.inputs(), given)?;
+    let given = outputs.iter().map(|v| TensorType { dtype: v.dtype(), shape: v.shape() });
+    check_side("outputs", program.outputs(), given)
+}
+
+fn check_side(
+    what: &'static str,
+    ports: &[Port],
+    given: impl ExactSizeIterator<Item = TensorType>,
+) -> Result<(), RunError> {
+    if ports.len() != given.len() {
+        return Err(RunError::Count { what, expected: ports.len(), found: given.len() });
+    }
+    for (port, found) in ports.iter().zip(given) {
+        if port.ty != found {
+            return Err(RunError::Type {
+                name: port.name.clone(),
+                expected: port.ty.to_string(),
+                found: found.to_string(),
+            });
+        }
+    }
+    Ok(())
+}

@@ -95,11 +95,14 @@ pub enum Support {
     No(String),
 }
 
+/// Is told a stage's name and the graph after it.
+pub type Observer<'a> = &'a (dyn Fn(&str, &Graph) + 'a);
+
 /// What a caller may ask of a compilation.
 #[derive(Clone, Copy, Default)]
 pub struct CompileOptions<'a> {
     /// Called with the graph as built (`"input"`) and after each pass.
-    pub observer: Option<&'a (dyn Fn(&str, &Graph) + 'a)>,
+    pub observer: Option<Observer<'a>>,
 }
 
 impl fmt::Debug for CompileOptions<'_> {

@@ -127,7 +127,7 @@ fn apply_epilogue(
     require(operands.len() == epilogue.operand_count(), || {
         format!("the epilogue has {} operands, not {}", epilogue.operand_count(), operands.len())
     })?;
-    require(!epilogue.geglu || out % 2 == 0, || format!("cannot gate {out} channels"))?;
+    require(!epilogue.geglu || out.is_multiple_of(2), || format!("cannot gate {out} channels"))?;
     let kept = if epilogue.geglu { out / 2 } else { out };
     let mut rest = operands.iter();
     let mut expect = |present: bool, role: &str, expected: Shape| match present.then(|| rest.next())

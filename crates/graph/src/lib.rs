@@ -22,7 +22,7 @@ mod verify;
 mod weights;
 
 pub use backend::{
-    Backend, CompileError, CompileOptions, Instance, NodeSummary, OpFacts, Port, Program,
+    Backend, CompileError, CompileOptions, Instance, NodeSummary, Observer, OpFacts, Port, Program,
     ProgramSummary, RunError, Support,
 };
 pub use builder::{BuildError, Builder};

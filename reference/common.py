@@ -57,8 +57,14 @@ def _values(name: str, shape: torch.Size, source: torch.Generator) -> torch.Tens
     if "embedding.weight" in name:
         return 0.5 * noise
     fan_in = noise[0].numel()
-    gain = 1.25 if any(part in name for part in SHARP) else 0.9
-    return noise * (gain / fan_in**0.5)
+    return noise * (_gain(name) / fan_in**0.5)
+
+
+def _gain(name: str) -> float:
+    if any(part in name for part in SHARP):
+        return 1.25
+    # Keeps most of a decoded picture within [-1, 1].
+    return 0.4 if name.startswith("decoder.conv_out") else 0.9
 
 
 def save_tensors(path: Path, tensors: dict[str, torch.Tensor], script: str) -> None:

@@ -159,6 +159,8 @@ FAMILIES: dict[str, dict] = {
         "vae": kl_vae((8, 8, 16), scaling_factor=0.13025, force_upcast=True),
         "text_encoder": text(16, 2, "quick_gelu", num_hidden_layers=3),
         "text_encoder_2": text(24, 3, "gelu", num_hidden_layers=3, projection_dim=24),
+        "tokenizer": "<|endoftext|>",
+        "tokenizer_2": "!",
         "scheduler": scheduler("EulerDiscreteScheduler", timestep_spacing="leading", steps_offset=1),
         "store": torch.float16,
     },
@@ -317,7 +319,9 @@ def index(components: dict) -> dict:
         elif name.startswith("tokenizer"):
             entries[name] = ["transformers", "CLIPTokenizer"]
     optional = {"safety_checker": [None, None], "feature_extractor": [None, None]}
-    return entries if "XL" in pipeline else {**entries, **optional, "requires_safety_checker": False}
+    if "XL" in pipeline:
+        return {**entries, "force_zeros_for_empty_prompt": True}
+    return {**entries, **optional, "requires_safety_checker": False}
 
 
 def write_component(folder: Path, name: str, config: dict, seed: int, store: torch.dtype) -> None:
@@ -343,7 +347,7 @@ def write_family(name: str, out: Path) -> None:
     components = dict(FAMILIES[name])
     store = components.pop("store", torch.float32)
     for component, config in components.items():
-        if component == "tokenizer":
+        if component.startswith("tokenizer"):
             make_tokenizer.write(folder / component, pad=config)
         elif component == "scheduler":
             save_json(folder / component / "scheduler_config.json", config)

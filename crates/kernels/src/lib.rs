@@ -6,9 +6,17 @@
 //! at the public entry, where a wrong one is a bug of the caller and panics.
 
 mod aligned;
+pub mod conv;
+pub mod gemm;
 pub mod isa;
+pub mod math;
 pub mod pool;
+#[cfg(test)]
+mod testing;
 
 pub use aligned::AlignedBuffer;
+pub use conv::{ConvShape, Padding, conv2d};
+pub use gemm::{BatchBias, Epilogue, PackedWeights, ReadWeights, Residual, WeightShape, linear};
 pub use isa::{Isa, IsaError};
+pub use math::Activation;
 pub use pool::Pool;

@@ -1,0 +1,225 @@
+//! Splits a product over threads and caches: tasks are blocks of rows by groups of panels.
+
+use super::epilogue::{Epilogue, Finish, TileBuffer};
+use super::micro::{Product, RowPointers, multiply};
+use super::pack::{PackedWeights, SendPointer};
+use crate::isa::{MAX_LANES, MAX_TILE_ROWS, Simd, Variant, pick, variants};
+use crate::pool::Pool;
+use std::ops::Range;
+
+/// Taps that one pass of the micro-kernel covers; larger kernels take several passes.
+pub(crate) const MAX_TAPS: usize = 9;
+
+/// Bytes of weights that a task keeps in the second-level cache while it walks its rows; half of
+/// the 2 MiB of current server cores, the rest is for rows of A and C.
+const GROUP_BYTES: usize = 1 << 20;
+
+/// Tasks for each thread, so that a thread that was held up leaves little behind.
+const TASKS_PER_THREAD: usize = 16;
+
+/// Tiles in a task, below which fetching its weights is no longer small beside using them.
+const MIN_TILES: usize = 16;
+
+/// Where the rows of A are.
+pub(crate) trait Gather: Sync {
+    /// Fills, for each tap of `taps`, the pointers of `rows` to the floats from `channel` on.
+    /// Each has all the channels from there on readable.
+    fn fill(
+        &self,
+        rows: Range<usize>,
+        taps: Range<usize>,
+        channel: usize,
+        pointers: &mut [RowPointers; MAX_TAPS],
+    );
+}
+
+/// One product: `rows` of A by packed weights, to `out`.
+pub(crate) struct Job<'a> {
+    pub gather: &'a dyn Gather,
+    pub weights: &'a PackedWeights,
+    pub epilogue: &'a Epilogue<'a>,
+    pub rows: usize,
+    /// `[rows, columns]`, large enough: checked by the public entry.
+    pub out: SendPointer,
+    pub out_stride: usize,
+    pub split: Split,
+}
+
+/// How a product is cut into tasks and passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Split {
+    /// Tiles in all, of heights that differ by at most one.
+    pub tiles: usize,
+    pub row_blocks: usize,
+    pub panel_groups: usize,
+    /// Taps in one pass.
+    pub pass_taps: usize,
+    /// Channels in one pass.
+    pub pass_channels: usize,
+}
+
+impl Split {
+    pub fn new(rows: usize, weights: &PackedWeights, threads: usize) -> Self {
+        let tiles = rows.div_ceil(weights.isa().tile_rows());
+        let (pass_taps, pass_channels) = passes(weights);
+        let panels = weights.panels();
+        let pass_bytes = pass_taps * pass_channels * 2 * weights.isa().lanes() * size_of::<f32>();
+        let wanted = threads * TASKS_PER_THREAD;
+        let groups = panels.div_ceil((GROUP_BYTES / pass_bytes).max(1));
+        let row_blocks = wanted.div_ceil(groups).min(tiles / MIN_TILES).max(1);
+        let panel_groups = groups.max(wanted.div_ceil(row_blocks)).min(panels);
+        let row_blocks = row_blocks.max(wanted.div_ceil(panel_groups)).min(tiles.max(1));
+        Self { tiles, row_blocks, panel_groups, pass_taps, pass_channels }
+    }
+}
+
+/// Taps and channels of one pass, so that a panel's part of it stays in cache. Gated tiles have no
+/// place for partial sums, and take a single pass.
+fn passes(weights: &PackedWeights) -> (usize, usize) {
+    let shape = weights.shape();
+    let tap_bytes = shape.inputs * 2 * weights.isa().lanes() * size_of::<f32>();
+    if weights.gated() {
+        assert!(shape.taps <= MAX_TAPS, "gated weights have few taps");
+        return (shape.taps, shape.inputs);
+    }
+    if tap_bytes > GROUP_BYTES {
+        let parts = tap_bytes.div_ceil(GROUP_BYTES);
+        return (1, shape.inputs.div_ceil(parts));
+    }
+    let most = (GROUP_BYTES / tap_bytes).clamp(1, MAX_TAPS);
+    (shape.taps.div_ceil(shape.taps.div_ceil(most)), shape.inputs)
+}
+
+type Entry = fn(&Job<'_>, usize);
+
+static TASKS: &[Variant<Entry>] = variants!(task: Entry);
+
+/// Computes the product on the threads of `pool`.
+pub(crate) fn execute(pool: &Pool, job: &Job<'_>) {
+    let task = pick(TASKS, job.weights.isa());
+    pool.run(job.split.row_blocks * job.split.panel_groups, &|index| task(job, index));
+}
+
+/// The `index`-th of `parts` nearly equal parts of `0..whole`.
+pub(crate) fn part(whole: usize, parts: usize, index: usize) -> Range<usize> {
+    whole * index / parts..whole * (index + 1) / parts
+}
+
+fn task<S: Simd>(job: &Job<'_>, index: usize) {
+    let s = S::detect().expect("an entry is picked only for an available Isa");
+    let Split { tiles, row_blocks, panel_groups, pass_taps, pass_channels } = job.split;
+    let tiles = part(tiles, row_blocks, index / panel_groups);
+    let panels = part(job.weights.panels(), panel_groups, index % panel_groups);
+    let shape = job.weights.shape();
+    for tap in (0..shape.taps).step_by(pass_taps) {
+        for channel in (0..shape.inputs).step_by(pass_channels) {
+            let taps = tap..(tap + pass_taps).min(shape.taps);
+            let channels = channel..(channel + pass_channels).min(shape.inputs);
+            pass(s, job, tiles.clone(), panels.clone(), taps, channels);
+        }
+    }
+}
+
+/// One pass over a task's tiles: the given taps and channels of its panels.
+fn pass<S: Simd>(
+    s: S,
+    job: &Job<'_>,
+    tiles: Range<usize>,
+    panels: Range<usize>,
+    taps: Range<usize>,
+    channels: Range<usize>,
+) {
+    let mut pointers = [[std::ptr::null(); MAX_TILE_ROWS]; MAX_TAPS];
+    for tile in tiles {
+        let rows = part(job.rows, job.split.tiles, tile);
+        job.gather.fill(rows.clone(), taps.clone(), channels.start, &mut pointers);
+        let a = &pointers[..taps.len()];
+        for panel in panels.clone() {
+            let tile = TilePass { rows: rows.clone(), panel, taps: &taps, channels: &channels };
+            tile.run(s, job, a);
+        }
+    }
+}
+
+/// One tile in one pass.
+struct TilePass<'a> {
+    rows: Range<usize>,
+    panel: usize,
+    taps: &'a Range<usize>,
+    channels: &'a Range<usize>,
+}
+
+impl TilePass<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S, job: &Job<'_>, a: &[RowPointers]) {
+        let shape = job.weights.shape();
+        let first = self.taps.start == 0 && self.channels.start == 0;
+        let last = self.taps.end == shape.taps && self.channels.end == shape.inputs;
+        let vectors = job.weights.panel_vectors(self.panel);
+        let b = job.weights.panel(self.panel, self.taps.start * shape.inputs + self.channels.start);
+        let mut sums = TileBuffer([0.0; MAX_TILE_ROWS * 2 * MAX_LANES]);
+        if !first {
+            self.copy(s, job, &mut sums, Direction::Load);
+        }
+        let product = Product {
+            a,
+            depth: self.channels.len(),
+            b: b.as_ptr(),
+            c: sums.0.as_mut_ptr(),
+            c_stride: vectors * S::LANES,
+            accumulate: !first,
+        };
+        // SAFETY: `Gather::fill` gave pointers with the pass's channels readable, `b` holds the
+        // panel from the pass's start on, and the buffer holds a tile of any instruction set.
+        unsafe { multiply(s, self.rows.len(), vectors, product) };
+        if last {
+            s.vectorize(self.finish(job, &sums, vectors * S::LANES));
+        } else {
+            self.copy(s, job, &mut sums, Direction::Store);
+        }
+    }
+
+    fn columns(&self, job: &Job<'_>) -> Range<usize> {
+        let start = self.panel * job.weights.panel_columns();
+        start..(start + job.weights.panel_columns()).min(job.weights.columns())
+    }
+
+    fn finish<'b>(&self, job: &'b Job<'_>, sums: &'b TileBuffer, stride: usize) -> Finish<'b> {
+        let columns = self.columns(job);
+        Finish {
+            sums,
+            epilogue: job.epilogue,
+            row: self.rows.start,
+            rows: self.rows.len(),
+            column: columns.start,
+            columns: columns.len(),
+            outputs: job.weights.shape().outputs,
+            gated: job.weights.gated(),
+            sums_stride: stride,
+            out: job.out.get().wrapping_add(self.rows.start * job.out_stride + columns.start),
+            out_stride: job.out_stride,
+        }
+    }
+
+    /// Moves partial sums between the tile buffer and their place in the output.
+    fn copy<S: Simd>(&self, _: S, job: &Job<'_>, sums: &mut TileBuffer, direction: Direction) {
+        let columns = self.columns(job);
+        let stride = job.weights.panel_vectors(self.panel) * S::LANES;
+        for (i, row) in self.rows.clone().enumerate() {
+            let out = job.out.get().wrapping_add(row * job.out_stride + columns.start);
+            let sums = sums.0[i * stride..][..columns.len()].as_mut_ptr();
+            let (from, to) = match direction {
+                Direction::Load => (out.cast_const(), sums),
+                Direction::Store => (sums.cast_const(), out),
+            };
+            // SAFETY: the row's columns are inside the output, which the public entry checked;
+            // this task alone touches this tile, and the buffer is a separate object.
+            unsafe { std::ptr::copy_nonoverlapping(from, to, columns.len()) };
+        }
+    }
+}
+
+enum Direction {
+    Load,
+    Store,
+}

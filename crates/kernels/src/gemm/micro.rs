@@ -1,0 +1,136 @@
+//! The one inner loop of this crate: a tile of C, a few rows by one or two vectors, accumulated in
+//! registers over taps and channels.
+//!
+//! Rows of A are given by pointers, one set for each tap, so that a matrix product (one tap) and a
+//! convolution (a tap for each kernel position) are the same loop and A is never copied.
+
+use crate::isa::{MAX_TILE_ROWS, Simd, SimdOp};
+
+/// For each row of a tile, the first of its `depth` contiguous floats of A.
+pub(crate) type RowPointers = [*const f32; MAX_TILE_ROWS];
+
+/// One product C (+)= A B of a tile, with A by row pointers.
+#[derive(Clone, Copy)]
+pub(crate) struct Product<'a> {
+    /// Row pointers of each tap.
+    pub a: &'a [RowPointers],
+    /// Floats in each row of A, of one tap.
+    pub depth: usize,
+    /// Packed B: `[taps, depth, vectors * LANES]`.
+    pub b: *const f32,
+    /// C: rows of `vectors * LANES` floats.
+    pub c: *mut f32,
+    /// Floats from one row of C to the next.
+    pub c_stride: usize,
+    /// Whether to add to C rather than to overwrite it.
+    pub accumulate: bool,
+}
+
+/// Computes `product` for a tile of `rows <= S::TILE_ROWS` rows and `vectors` (1 or 2) vectors.
+///
+/// # Safety
+/// For every tap the first `rows` pointers of A have `depth` readable floats, B has
+/// `taps * depth * vectors * LANES` readable floats, and C has `rows` writable rows.
+#[inline]
+pub(crate) unsafe fn multiply<S: Simd>(s: S, rows: usize, vectors: usize, product: Product<'_>) {
+    macro_rules! tile {
+        ($($rows:literal)*) => {
+            match (rows, vectors) {
+                $(
+                    ($rows, 1) if $rows <= S::TILE_ROWS => s.vectorize(Tile::<$rows, 1>(product)),
+                    ($rows, 2) if $rows <= S::TILE_ROWS => s.vectorize(Tile::<$rows, 2>(product)),
+                )*
+                _ => unreachable!("a tile of {rows} rows and {vectors} vectors"),
+            }
+        };
+    }
+    tile!(12 11 10 9 8 7 6 5 4 3 2 1)
+}
+
+struct Tile<'a, const ROWS: usize, const VECTORS: usize>(Product<'a>);
+
+impl<const ROWS: usize, const VECTORS: usize> SimdOp for Tile<'_, ROWS, VECTORS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        let p = self.0;
+        let width = VECTORS * S::LANES;
+        let mut acc = [[s.zero(); VECTORS]; ROWS];
+        if p.accumulate {
+            for (i, row) in acc.iter_mut().enumerate() {
+                for (j, v) in row.iter_mut().enumerate() {
+                    // SAFETY: `multiply` requires ROWS rows of VECTORS vectors in C.
+                    *v = unsafe { s.load(p.c.add(i * p.c_stride + j * S::LANES)) };
+                }
+            }
+        }
+        let mut b = p.b;
+        for rows in p.a {
+            // SAFETY: `multiply` requires `depth` floats at each row pointer and at B for the tap.
+            unsafe { accumulate::<S, ROWS, VECTORS>(s, rows, p.depth, b, &mut acc) };
+            b = b.wrapping_add(p.depth * width);
+        }
+        for (i, row) in acc.iter().enumerate() {
+            for (j, v) in row.iter().enumerate() {
+                // SAFETY: `multiply` requires ROWS rows of VECTORS vectors in C.
+                unsafe { s.store(p.c.add(i * p.c_stride + j * S::LANES), *v) };
+            }
+        }
+    }
+}
+
+/// acc += A B over one tap.
+///
+/// # Safety
+/// The first ROWS pointers have `depth` readable floats, and `b` has `depth * VECTORS * LANES`.
+#[inline(always)]
+unsafe fn accumulate<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    s: S,
+    rows: &RowPointers,
+    depth: usize,
+    b: *const f32,
+    acc: &mut [[S::V; VECTORS]; ROWS],
+) {
+    // Unrolled so that the loop's own instructions are few beside the multiply-adds.
+    const UNROLL: usize = 4;
+    let mut k = 0;
+    while k + UNROLL <= depth {
+        for u in 0..UNROLL {
+            // SAFETY: k + u < depth.
+            unsafe { step(s, rows, k + u, b, acc) };
+        }
+        k += UNROLL;
+    }
+    while k < depth {
+        // SAFETY: k < depth.
+        unsafe { step(s, rows, k, b, acc) };
+        k += 1;
+    }
+}
+
+/// acc[i] += a[i][k] * b[k].
+///
+/// # Safety
+/// As for `accumulate`, with k < depth.
+#[inline(always)]
+unsafe fn step<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    s: S,
+    rows: &RowPointers,
+    k: usize,
+    b: *const f32,
+    acc: &mut [[S::V; VECTORS]; ROWS],
+) {
+    let mut weights = [s.zero(); VECTORS];
+    for (j, w) in weights.iter_mut().enumerate() {
+        // SAFETY: row k of B is inside by the caller's contract.
+        *w = unsafe { s.load(b.add((k * VECTORS + j) * S::LANES)) };
+    }
+    for (row, acc) in rows.iter().zip(acc) {
+        // SAFETY: k < depth floats are readable at each row pointer.
+        let a = s.splat(unsafe { *row.add(k) });
+        for (w, acc) in weights.iter().zip(acc) {
+            *acc = s.fma(a, *w, *acc);
+        }
+    }
+}

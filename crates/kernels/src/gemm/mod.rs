@@ -1,0 +1,83 @@
+//! Matrix products with packed weights: linear layers, 1x1 convolutions, and (with other rows) the
+//! whole of convolution.
+
+pub(crate) mod driver;
+mod epilogue;
+pub(crate) mod micro;
+mod pack;
+pub mod reference;
+
+pub use epilogue::{BatchBias, Epilogue, Residual};
+pub(crate) use pack::SendPointer;
+pub use pack::{PackedWeights, ReadWeights, WeightShape};
+
+use crate::pool::Pool;
+use driver::{Gather, Job, MAX_TAPS, Split, execute};
+use micro::RowPointers;
+use std::ops::Range;
+
+/// out = epilogue(x W^T): a linear layer, or a 1x1 convolution over pixels.
+///
+/// x: `[rows, inputs]` with `x_stride` floats from row to row; out: `[rows, columns]` with
+/// `out_stride`, where columns are the outputs of `weights` (half of them when gated).
+///
+/// # Panics
+/// When a slice is too short for its extents, or `weights` have more than one tap.
+pub fn linear(
+    pool: &Pool,
+    rows: usize,
+    x: &[f32],
+    x_stride: usize,
+    weights: &PackedWeights,
+    epilogue: &Epilogue<'_>,
+    out: &mut [f32],
+    out_stride: usize,
+) {
+    let shape = weights.shape();
+    assert_eq!(shape.taps, 1, "a linear layer has one tap");
+    check_matrix("x", x.len(), rows, shape.inputs, x_stride);
+    check_matrix("out", out.len(), rows, weights.columns(), out_stride);
+    epilogue.check(rows, weights.columns(), shape.outputs);
+    execute(
+        pool,
+        &Job {
+            gather: &Rows { x, stride: x_stride },
+            weights,
+            epilogue,
+            rows,
+            out: SendPointer(out.as_mut_ptr()),
+            out_stride,
+            split: Split::new(rows, weights, pool.threads()),
+        },
+    );
+}
+
+/// Panics unless `len` floats hold `[rows, columns]` with `stride` floats from row to row.
+pub(crate) fn check_matrix(name: &str, len: usize, rows: usize, columns: usize, stride: usize) {
+    assert!(stride >= columns, "{name}: stride {stride} is below {columns} columns");
+    let needed = if rows == 0 { 0 } else { (rows - 1) * stride + columns };
+    assert!(len >= needed, "{name}: {len} floats, [{rows}, {columns}] needs {needed}");
+}
+
+/// Rows of a matrix.
+struct Rows<'a> {
+    x: &'a [f32],
+    stride: usize,
+}
+
+impl Gather for Rows<'_> {
+    fn fill(
+        &self,
+        rows: Range<usize>,
+        _: Range<usize>,
+        channel: usize,
+        pointers: &mut [RowPointers; MAX_TAPS],
+    ) {
+        for (pointer, row) in pointers[0].iter_mut().zip(rows) {
+            *pointer = self.x[row * self.stride + channel..].as_ptr();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

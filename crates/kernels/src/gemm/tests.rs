@@ -1,0 +1,140 @@
+//! Linear layers against the reference, for every instruction set, odd extents and all epilogues.
+
+use super::*;
+use crate::isa::Isa;
+use crate::math::Activation;
+use crate::testing::{Random, assert_close, sum_tolerance};
+
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    rows: usize,
+    inputs: usize,
+    outputs: usize,
+    gated: bool,
+    pre: Activation,
+    post: Activation,
+    bias: bool,
+    batch_rows: Option<usize>,
+    residual: bool,
+    /// Extra floats between rows.
+    gap: usize,
+}
+
+impl Case {
+    fn plain(rows: usize, inputs: usize, outputs: usize) -> Self {
+        let (pre, post) = (Activation::Identity, Activation::Identity);
+        let (gated, bias, batch_rows, residual, gap) = (false, false, None, false, 0);
+        Self { rows, inputs, outputs, gated, pre, post, bias, batch_rows, residual, gap }
+    }
+
+    fn random(random: &mut Random) -> Self {
+        let gated = random.integer(0, 4) == 0;
+        let outputs = random.integer(1, 90);
+        let rows = random.integer(1, 70);
+        Self {
+            rows,
+            inputs: random.integer(1, 70),
+            outputs: if gated { outputs * 2 } else { outputs },
+            gated,
+            pre: if gated { Activation::Identity } else { random.choose(&Activation::ALL) },
+            post: random.choose(&Activation::ALL),
+            bias: random.coin(),
+            batch_rows: random.coin().then(|| random.integer(1, rows)),
+            residual: random.coin(),
+            gap: random.integer(0, 3),
+        }
+    }
+}
+
+/// Runs a case on one instruction set and compares with the reference, gaps included.
+fn check(case: Case, isa: Isa, pool: &Pool) {
+    let Case { rows, inputs, outputs, gated, gap, .. } = case;
+    let mut random = Random::new((rows * 7919 + inputs * 104_729 + outputs) as u64);
+    let columns = if gated { outputs / 2 } else { outputs };
+    let (x_stride, out_stride) = (inputs + gap, columns + gap);
+    let x = random.vector(rows * x_stride);
+    let weights = random.vector(outputs * inputs);
+    let bias = random.vector(outputs);
+    let batch = case.batch_rows.map_or(0, |n| rows.div_ceil(n));
+    let batch_bias = random.vector(batch * outputs);
+    let residual = random.vector(rows * out_stride);
+    let epilogue = Epilogue {
+        bias: case.bias.then_some(&bias),
+        batch_bias: case.batch_rows.map(|rows| BatchBias { values: &batch_bias, rows }),
+        pre: case.pre,
+        residual: case.residual.then_some(Residual { values: &residual, stride: out_stride }),
+        post: case.post,
+    };
+    let mut want = vec![7.0; rows * out_stride];
+    let mut got = want.clone();
+    reference::linear(
+        rows, &x, x_stride, &weights, outputs, gated, &epilogue, &mut want, out_stride,
+    );
+    let shape = WeightShape::linear(outputs, inputs);
+    let packed = PackedWeights::from_slice(isa, pool, shape, gated, &weights);
+    linear(pool, rows, &x, x_stride, &packed, &epilogue, &mut got, out_stride);
+    assert_close(&got, &want, sum_tolerance(inputs), &(isa, case));
+}
+
+#[test]
+fn random_cases_match_the_reference() {
+    let pool = Pool::new(2);
+    for isa in Isa::available() {
+        let mut random = Random::new(1);
+        for _ in 0..300 {
+            check(Case::random(&mut random), isa, &pool);
+        }
+    }
+}
+
+#[test]
+fn every_height_and_width_of_a_tile() {
+    let pool = Pool::new(1);
+    for isa in Isa::available() {
+        for rows in 1..=2 * isa.tile_rows() + 1 {
+            for outputs in 1..=2 * isa.lanes() + 1 {
+                check(Case::plain(rows, 5, outputs), isa, &pool);
+            }
+        }
+    }
+}
+
+#[test]
+fn sums_in_several_passes() {
+    let pool = Pool::new(2);
+    for isa in Isa::available() {
+        let inputs = (5 << 18) / 2 / isa.lanes() / 2;
+        let case = Case { bias: true, residual: true, gap: 1, ..Case::plain(14, inputs, 37) };
+        check(Case { post: Activation::Relu, ..case }, isa, &pool);
+    }
+}
+
+#[test]
+fn one_thread_and_several_give_the_same_bits() {
+    let mut random = Random::new(3);
+    let (rows, inputs, outputs) = (77, 129, 200);
+    let x = random.vector(rows * inputs);
+    let weights = random.vector(outputs * inputs);
+    let results: Vec<Vec<f32>> = [1, 2, 5]
+        .map(|threads| {
+            let pool = Pool::new(threads);
+            let shape = WeightShape::linear(outputs, inputs);
+            let packed = PackedWeights::from_slice(Isa::best(), &pool, shape, false, &weights);
+            let mut out = vec![0.0; rows * outputs];
+            let epilogue = Epilogue::default();
+            linear(&pool, rows, &x, inputs, &packed, &epilogue, &mut out, outputs);
+            out
+        })
+        .into();
+    assert_eq!(results[0], results[1]);
+    assert_eq!(results[0], results[2]);
+}
+
+#[test]
+#[should_panic(expected = "out: 11 floats")]
+fn a_short_output_is_refused() {
+    let pool = Pool::new(1);
+    let shape = WeightShape::linear(4, 2);
+    let packed = PackedWeights::from_slice(Isa::best(), &pool, shape, false, &[0.0; 8]);
+    linear(&pool, 3, &[0.0; 6], 2, &packed, &Epilogue::default(), &mut [0.0; 11], 4);
+}

@@ -11,6 +11,7 @@ use crate::error::WeightError;
 use crate::finite::has_non_finite;
 use crate::header::Unsupported;
 use crate::keys::Keys;
+use crate::lora::{Patch, read_patched};
 use crate::mapped::MappedFile;
 use crate::shards::ShardIndex;
 
@@ -21,6 +22,8 @@ pub struct Checkpoint {
     path: PathBuf,
     files: Vec<MappedFile>,
     weights: BTreeMap<String, Place>,
+    /// Changes to weights, in the order in which they were merged.
+    patches: BTreeMap<String, Vec<Patch>>,
 }
 
 /// Where a weight is, and in what form it is read.
@@ -38,8 +41,12 @@ impl Checkpoint {
     /// # Errors
     /// If a file is missing or unsound, or two tensors are the same weight.
     pub fn open(path: &Path, keys: Keys) -> Result<Self, WeightError> {
-        let mut checkpoint =
-            Self { path: path.to_owned(), files: Vec::new(), weights: BTreeMap::new() };
+        let mut checkpoint = Self {
+            path: path.to_owned(),
+            files: Vec::new(),
+            weights: BTreeMap::new(),
+            patches: BTreeMap::new(),
+        };
         if path.extension().is_some_and(|e| e == "json") {
             checkpoint.add_shards(keys)?;
         } else {
@@ -61,14 +68,25 @@ impl Checkpoint {
     /// The weight's element type and shape; `None` if there is no such weight
     /// or it cannot be read ([`Checkpoint::read`] says which).
     pub fn info(&self, name: &str) -> Option<(DType, Shape)> {
-        self.weights.get(name)?.form.clone().ok()
+        let (dtype, shape) = self.weights.get(name)?.form.clone().ok()?;
+        Some((if self.patches.contains_key(name) { DType::F32 } else { dtype }, shape))
     }
 
-    /// The weight, borrowed from the mapped file.
+    /// The weight: borrowed from the mapped file, or computed if a LoRA was
+    /// merged into it.
     ///
     /// # Errors
     /// If there is no such weight, or its element type or rank is unsupported.
     pub fn read(&self, name: &str) -> Result<RawTensor<'_>, WeightError> {
+        let stored = self.read_stored(name)?;
+        match self.patches.get(name) {
+            Some(patches) => read_patched(&stored, patches),
+            None => Ok(stored),
+        }
+    }
+
+    /// The weight as the file has it.
+    pub(crate) fn read_stored(&self, name: &str) -> Result<RawTensor<'_>, WeightError> {
         let place = self.weights.get(name).ok_or_else(|| self.missing(name))?;
         let mut raw = self.files[place.file].read(&place.stored)?;
         if let Ok((_, shape)) = place.form {
@@ -93,6 +111,11 @@ impl Checkpoint {
             self.release(name);
             found
         })
+    }
+
+    /// Adds a change to a weight, to be made whenever it is read.
+    pub(crate) fn patch(&mut self, name: String, patch: Patch) {
+        self.patches.entry(name).or_default().push(patch);
     }
 
     fn missing(&self, name: &str) -> WeightError {

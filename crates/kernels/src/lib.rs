@@ -6,6 +6,7 @@
 //! at the public entry, where a wrong one is a bug of the caller and panics.
 
 mod aligned;
+pub mod ceiling;
 pub mod conv;
 pub mod gemm;
 pub mod isa;

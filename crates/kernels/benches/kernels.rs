@@ -1,0 +1,193 @@
+//! Times the kernels on the layers of SDXS-512 and prints milliseconds, GFLOP/s, the share of the
+//! measured ceiling and a hash of the result. `cargo bench -p laterna-kernels [-- FILTER]`; without
+//! `--bench`, as `cargo test` runs it, every layer shrinks to a few pixels and runs once.
+//!
+//! LATERNA_ISA and LATERNA_BENCH_THREADS choose the instruction set and the number of threads.
+
+use laterna_kernels::{
+    Activation, ConvShape, Epilogue, Isa, PackedWeights, Padding, Pool, Residual, WeightShape,
+    ceiling, conv2d, linear,
+};
+use std::time::{Duration, Instant};
+
+/// One layer: input pixels (or tokens = height x width), channels, and what kind it is.
+struct Layer {
+    name: &'static str,
+    size: [usize; 2],
+    inputs: usize,
+    outputs: usize,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Conv3x3,
+    Down3x3,
+    Up3x3,
+    Linear,
+    Geglu,
+}
+
+const fn layer(
+    name: &'static str,
+    size: usize,
+    inputs: usize,
+    outputs: usize,
+    kind: Kind,
+) -> Layer {
+    Layer { name, size: [size, size], inputs, outputs, kind }
+}
+
+/// The distinct heavy layers of one frame.
+const LAYERS: &[Layer] = &[
+    layer("taesd in 3>64 @512", 512, 3, 64, Kind::Conv3x3),
+    layer("taesd 64>64 @512", 512, 64, 64, Kind::Conv3x3),
+    layer("taesd 64>64 @256", 256, 64, 64, Kind::Conv3x3),
+    layer("taesd 64>64 @128", 128, 64, 64, Kind::Conv3x3),
+    layer("taesd 64>64 @64", 64, 64, 64, Kind::Conv3x3),
+    layer("taesd down 64>64 @512", 512, 64, 64, Kind::Down3x3),
+    layer("taesd up 64>64 @256", 256, 64, 64, Kind::Up3x3),
+    layer("taesd out 64>3 @512", 512, 64, 3, Kind::Conv3x3),
+    layer("unet in 4>320 @64", 64, 4, 320, Kind::Conv3x3),
+    layer("unet 320>320 @64", 64, 320, 320, Kind::Conv3x3),
+    layer("unet 640>320 @64", 64, 640, 320, Kind::Conv3x3),
+    layer("unet 960>320 @64", 64, 960, 320, Kind::Conv3x3),
+    layer("unet down 320>320 @64", 64, 320, 320, Kind::Down3x3),
+    layer("unet 320>640 @32", 32, 320, 640, Kind::Conv3x3),
+    layer("unet 640>640 @32", 32, 640, 640, Kind::Conv3x3),
+    layer("unet 1280>640 @32", 32, 1280, 640, Kind::Conv3x3),
+    layer("unet 1920>640 @32", 32, 1920, 640, Kind::Conv3x3),
+    layer("unet 1280>1280 @16", 16, 1280, 1280, Kind::Conv3x3),
+    layer("unet 2560>1280 @16", 16, 2560, 1280, Kind::Conv3x3),
+    layer("unet up 1280>1280 @16", 16, 1280, 1280, Kind::Up3x3),
+    layer("unet up 640>640 @32", 32, 640, 640, Kind::Up3x3),
+    layer("linear 320>320 @64", 64, 320, 320, Kind::Linear),
+    layer("linear 960>320 @64", 64, 960, 320, Kind::Linear),
+    layer("linear 640>640 @32", 32, 640, 640, Kind::Linear),
+    layer("linear 1280>1280 @16", 16, 1280, 1280, Kind::Linear),
+    layer("geglu 320>2560 @64", 64, 320, 2560, Kind::Geglu),
+    layer("ff 1280>320 @64", 64, 1280, 320, Kind::Linear),
+    layer("geglu 640>5120 @32", 32, 640, 5120, Kind::Geglu),
+    layer("ff 2560>640 @32", 32, 2560, 640, Kind::Linear),
+    layer("geglu 1280>10240 @16", 16, 1280, 10240, Kind::Geglu),
+    layer("ff 5120>1280 @16", 16, 5120, 1280, Kind::Linear),
+];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let full = arguments.iter().any(|a| a == "--bench");
+    let filter = arguments.iter().find(|a| !a.starts_with("--")).map_or("", String::as_str);
+    let isa = Isa::detect().unwrap_or_else(|error| panic!("{error}"));
+    let threads = std::env::var("LATERNA_BENCH_THREADS").ok().and_then(|n| n.parse().ok());
+    let pool = threads.map_or_else(Pool::with_physical_cores, Pool::new);
+    let budget = if full { Duration::from_millis(300) } else { Duration::ZERO };
+    let peak = ceiling::measure_gflops(&pool, isa, budget);
+    println!("{isa}, {} threads, ceiling {peak:.0} GFLOP/s", pool.threads());
+    for layer in LAYERS.iter().filter(|layer| layer.name.contains(filter)) {
+        let [height, width] = if full { layer.size } else { [3, 5] };
+        measure(&Layer { size: [height, width], ..*layer }, &pool, isa, budget, peak);
+    }
+}
+
+fn measure(layer: &Layer, pool: &Pool, isa: Isa, budget: Duration, peak: f64) {
+    let mut work = Work::new(layer, pool, isa);
+    let start = Instant::now();
+    let mut best = f64::INFINITY;
+    while best.is_infinite() || start.elapsed() < budget {
+        let begin = Instant::now();
+        work.run(pool);
+        best = best.min(begin.elapsed().as_secs_f64());
+    }
+    let gflops = work.flops() / best / 1e9;
+    println!(
+        "{:<24} {:>9.3} ms {:>8.1} GFLOP/s {:>6.1} %  {:016x}",
+        layer.name,
+        best * 1e3,
+        gflops,
+        gflops / peak * 100.0,
+        hash(&work.out)
+    );
+}
+
+/// A layer with its operands.
+struct Work {
+    shape: ConvShape,
+    kind: Kind,
+    x: Vec<f32>,
+    bias: Vec<f32>,
+    residual: Vec<f32>,
+    weights: PackedWeights,
+    out: Vec<f32>,
+}
+
+impl Work {
+    fn new(layer: &Layer, pool: &Pool, isa: Isa) -> Self {
+        let [height, width] = layer.size;
+        let same = ConvShape::same3x3(1, height, width, layer.inputs, layer.outputs);
+        let shape = match layer.kind {
+            Kind::Conv3x3 => same,
+            Kind::Down3x3 => ConvShape { stride: [2, 2], ..same },
+            Kind::Up3x3 => ConvShape { upsample: 2, ..same },
+            Kind::Linear | Kind::Geglu => {
+                ConvShape { kernel: [1, 1], padding: Padding::default(), ..same }
+            }
+        };
+        let (inputs, outputs, taps) = (layer.inputs, layer.outputs, shape.taps());
+        let weights = values(inputs * outputs * taps, 1);
+        let packed = WeightShape { inputs, outputs, taps };
+        let gated = layer.kind == Kind::Geglu;
+        let weights = PackedWeights::from_slice(isa, pool, packed, gated, &weights);
+        let len = shape.out_rows() * weights.columns();
+        Self {
+            shape,
+            kind: layer.kind,
+            x: values(height * width * inputs, 2),
+            bias: values(outputs, 3),
+            residual: values(len, 4),
+            weights,
+            out: vec![0.0; len],
+        }
+    }
+
+    fn flops(&self) -> f64 {
+        let shape = self.weights.shape();
+        2.0 * self.shape.out_rows() as f64 * shape.len() as f64
+    }
+
+    fn run(&mut self, pool: &Pool) {
+        let columns = self.weights.columns();
+        let gated = self.kind == Kind::Geglu;
+        let residual = Residual { values: &self.residual, stride: columns };
+        let epilogue = Epilogue {
+            bias: Some(&self.bias),
+            residual: (!gated).then_some(residual),
+            post: Activation::Identity,
+            ..Epilogue::default()
+        };
+        let (shape, rows) = (&self.shape, self.shape.out_rows());
+        let (x, x_stride, out) = (&self.x, shape.in_channels, &mut self.out);
+        match self.kind {
+            Kind::Linear | Kind::Geglu => {
+                linear(pool, rows, x, x_stride, &self.weights, &epilogue, out, columns);
+            }
+            _ => conv2d(pool, shape, x, x_stride, &self.weights, &epilogue, out, columns),
+        }
+    }
+}
+
+/// Repeatable values in [-0.5, 0.5).
+fn values(len: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_769) | 1;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 24) as f32 - 0.5
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// FNV-1a over the bits, so that a faster kernel cannot silently compute something else.
+fn hash(values: &[f32]) -> u64 {
+    values.iter().fold(0xcbf2_9ce4_8422_2325, |hash, x| {
+        (hash ^ u64::from(x.to_bits())).wrapping_mul(0x0100_0000_01b3)
+    })
+}

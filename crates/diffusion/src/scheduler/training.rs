@@ -106,31 +106,40 @@ fn read_betas(
     steps: usize,
 ) -> Result<Vec<f32>, Problem> {
     if let Some(trained) = config.numbers("trained_betas")? {
-        return checked(trained.iter().map(|&beta| beta as f32).collect(), "trained_betas", steps);
+        return trained_betas(&trained, steps);
     }
-    let start = config.number("beta_start", defaults.beta_start)?;
-    let end = config.number("beta_end", defaults.beta_end)?;
+    let start = read_beta(config, "beta_start", defaults.beta_start)?;
+    let end = read_beta(config, "beta_end", defaults.beta_end)?;
     let schedule = config.choice("beta_schedule", defaults.beta_schedule, BETA_SCHEDULES)?;
-    let betas = match schedule {
+    Ok(match schedule {
         BetaSchedule::Linear => linspace_f32(start as f32, end as f32, steps),
         BetaSchedule::ScaledLinear => {
             let roots = linspace_f32(start.sqrt() as f32, end.sqrt() as f32, steps);
             roots.iter().map(|root| root * root).collect()
         }
         BetaSchedule::SquaredCos => squared_cos_betas(steps),
-    };
-    checked(betas, "beta_end", steps)
+    })
 }
 
-/// The betas, if there is one per step and each lies within (0, 1).
-fn checked(betas: Vec<f32>, field: &'static str, steps: usize) -> Result<Vec<f32>, Problem> {
+fn read_beta(config: &Config, field: &'static str, default: f64) -> Result<f64, Problem> {
+    checked_beta(field, config.number(field, default)?)
+}
+
+fn trained_betas(betas: &[f64], steps: usize) -> Result<Vec<f32>, Problem> {
+    const FIELD: &str = "trained_betas";
     if betas.len() != steps {
         let expected = format!("num_train_timesteps is {steps}");
-        return Err(unsupported(field, format!("an array of {}", betas.len()), expected));
+        return Err(unsupported(FIELD, format!("an array of {}", betas.len()), expected));
     }
-    match betas.iter().find(|&&beta| !(beta > 0.0 && beta < 1.0)) {
-        Some(beta) => Err(unsupported(field, format!("a beta of {beta}"), "between 0 and 1")),
-        None => Ok(betas),
+    betas.iter().map(|&beta| Ok(checked_beta(FIELD, beta)? as f32)).collect()
+}
+
+/// `beta`, if f32 arithmetic keeps it within (0, 1).
+fn checked_beta(field: &'static str, beta: f64) -> Result<f64, Problem> {
+    if beta as f32 > 0.0 && (beta as f32) < 1.0 {
+        Ok(beta)
+    } else {
+        Err(unsupported(field, beta.to_string(), "a number between 0 and 1"))
     }
 }
 

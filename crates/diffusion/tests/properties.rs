@@ -133,6 +133,27 @@ fn timesteps_fall_within_the_training_range() {
 }
 
 #[test]
+fn every_number_of_steps_runs_or_is_refused() {
+    for (spacing, entry) in SPACINGS.iter().flat_map(|s| REGISTRY.iter().map(move |e| (s, e))) {
+        let config = config(&format!(r#""timestep_spacing": "{spacing}""#)).unwrap();
+        for steps in 0..=1002 {
+            let mut scheduler = match build(&config, Some(entry.name), steps) {
+                Err(SchedulerError::Steps { most, .. }) => {
+                    assert!(steps == 0 || steps > most);
+                    continue;
+                }
+                built => built.unwrap(),
+            };
+            let mut sample = [1.0];
+            for i in 0..scheduler.timesteps().len() {
+                scheduler.step(i, &[0.5], &mut sample, &mut |out| out.fill(0.0));
+            }
+            assert!(sample[0].is_finite(), "{} {steps} {spacing}", entry.name);
+        }
+    }
+}
+
+#[test]
 fn only_the_stochastic_schedulers_draw_noise() {
     let (x0, _) = latents();
     each_run(|what, _, scheduler| {

@@ -13,9 +13,9 @@ use serde_json::Value;
 
 /// Largest error of a run, relative to the largest value: f32 roundings that
 /// add up over at most 50 steps.
-const RUN_TOLERANCE: f32 = 1e-5;
+const RUN_TOLERANCE: f32 = 2e-6;
 /// Largest error of one step, relative to the largest value.
-const STEP_TOLERANCE: f32 = 2e-6;
+const STEP_TOLERANCE: f32 = 1e-6;
 
 fn fixture_files() -> Vec<PathBuf> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/schedulers");

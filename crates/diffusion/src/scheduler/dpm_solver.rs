@@ -38,10 +38,10 @@ struct DpmSolver {
     second_order: bool,
     /// The last step is of order 1.
     simple_end: bool,
-    /// x0 of the step before, if there was one.
-    previous: Option<Vec<f32>>,
-    /// The buffer of `previous` between runs.
-    spare: Vec<f32>,
+    /// x0 of the step before.
+    previous: Vec<f32>,
+    /// Whether there was a step before.
+    has_previous: bool,
 }
 
 pub(super) fn build(config: &Config, steps: usize) -> Built {
@@ -60,8 +60,8 @@ pub(super) fn build(config: &Config, steps: usize) -> Built {
         sigmas,
         solver,
         second_order,
-        previous: None,
-        spare: Vec::new(),
+        previous: Vec::new(),
+        has_previous: false,
     }))
 }
 
@@ -250,26 +250,19 @@ impl Scheduler for DpmSolver {
     }
 
     fn reset(&mut self) {
-        if let Some(previous) = self.previous.take() {
-            self.spare = previous;
-        }
+        self.has_previous = false;
     }
 
     fn step(&mut self, i: usize, output: &[f32], sample: &mut [f32], _noise: NoiseSource<'_>) {
         assert_eq!(sample.len(), output.len(), "latents of different sizes");
-        let before = self.previous.take();
-        let mut previous = match before {
-            Some(mut previous) if self.second_order && !self.is_simple_end(i) => {
-                assert_eq!(previous.len(), sample.len(), "latents of different sizes");
-                self.second_order_step(i, output, sample, &mut previous);
-                previous
-            }
-            other => {
-                let mut previous = other.unwrap_or_else(|| std::mem::take(&mut self.spare));
-                self.first_order_step(i, output, sample, &mut previous);
-                previous
-            }
-        };
-        self.previous = Some(std::mem::take(&mut previous));
+        let mut previous = std::mem::take(&mut self.previous);
+        if self.has_previous && self.second_order && !self.is_simple_end(i) {
+            assert_eq!(sample.len(), previous.len(), "latents of different sizes");
+            self.second_order_step(i, output, sample, &mut previous);
+        } else {
+            self.first_order_step(i, output, sample, &mut previous);
+        }
+        self.previous = previous;
+        self.has_previous = true;
     }
 }

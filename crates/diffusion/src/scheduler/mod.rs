@@ -34,7 +34,8 @@ pub use error::{Problem, SchedulerError};
 /// `i` is always an index into [`Scheduler::timesteps`]; slices are latents of
 /// any one shape, and methods panic if their lengths differ.
 pub trait Scheduler: Send {
-    /// The timestep that the network is given at each step.
+    /// The timestep that the network is given at each step: one for each step
+    /// asked for, and one more for PNDM, which takes its second step twice.
     fn timesteps(&self) -> &[f32];
 
     /// The standard deviation of the latent that a text-to-image run starts from.

@@ -9,6 +9,7 @@ pub mod reference;
 use crate::gemm::driver::{Gather, Job, MAX_TAPS, Split, execute};
 use crate::gemm::micro::RowPointers;
 use crate::gemm::{Epilogue, PackedWeights, SendPointer, check_matrix};
+use crate::isa::MAX_TILE_ROWS;
 use crate::pool::Pool;
 use std::ops::Range;
 
@@ -31,7 +32,8 @@ pub struct ConvShape {
     pub stride: [usize; 2],
     /// Zeros around the (enlarged) input.
     pub padding: Padding,
-    /// The input is enlarged by this factor, nearest pixel, before the convolution; 1 for none.
+    /// The input is enlarged by this power of two, nearest pixel, before the convolution; 1 for
+    /// none.
     pub upsample: usize,
 }
 
@@ -107,7 +109,8 @@ impl ConvShape {
 /// columns]` with `out_stride` floats from pixel to pixel. A row of the epilogue is a pixel.
 ///
 /// # Panics
-/// When a slice is too short for its extents, or `weights` are of another shape.
+/// When a slice is too short for its extents, `weights` are of another shape, or `upsample` is no
+/// power of two.
 pub fn conv2d(
     pool: &Pool,
     shape: &ConvShape,
@@ -124,6 +127,7 @@ pub fn conv2d(
         (shape.out_channels, shape.in_channels, shape.taps()),
         "weights of the convolution {shape:?}"
     );
+    assert!(shape.upsample.is_power_of_two(), "enlarged by a power of two: {shape:?}");
     let pixels = shape.batch * shape.height * shape.width;
     let rows = shape.out_rows();
     check_matrix("x", x.len(), pixels, shape.in_channels, x_stride);
@@ -159,57 +163,68 @@ impl Gather for Windows<'_> {
         channel: usize,
         pointers: &mut [RowPointers; MAX_TAPS],
     ) {
-        let (out_height, out_width) = (self.shape.out_height(), self.shape.out_width());
-        let mut pixel = Pixel {
-            x: rows.start % out_width,
-            y: rows.start / out_width % out_height,
-            picture: rows.start / out_width / out_height,
-        };
-        for i in 0..rows.len() {
-            for (pointers, tap) in pointers.iter_mut().zip(taps.clone()) {
-                pointers[i] = self.position(&pixel, tap, channel);
+        let s = self.shape;
+        let mut corners = [Corner::default(); MAX_TILE_ROWS];
+        let corners = &mut corners[..rows.len()];
+        self.corners(rows.start, corners);
+        let (mut ky, mut kx) = (taps.start / s.kernel[1], taps.start % s.kernel[1]);
+        for pointers in &mut pointers[..taps.len()] {
+            for (pointer, corner) in pointers.iter_mut().zip(corners.iter()) {
+                *pointer = self.position(corner, ky, kx, channel);
             }
-            pixel.advance(out_width, out_height);
+            kx += 1;
+            if kx == s.kernel[1] {
+                (ky, kx) = (ky + 1, 0);
+            }
         }
     }
 }
 
 impl Windows<'_> {
-    /// The channels that kernel position `tap` reads for an output pixel.
-    #[inline(always)]
-    fn position(&self, pixel: &Pixel, tap: usize, channel: usize) -> *const f32 {
+    /// The windows of the output pixels from `row` on.
+    fn corners(&self, row: usize, corners: &mut [Corner]) {
         let s = self.shape;
-        let (ky, kx) = (tap / s.kernel[1], tap % s.kernel[1]);
-        // Left of or above the picture the difference wraps to a number beyond its size.
-        let y = (pixel.y * s.stride[0] + ky).wrapping_sub(s.padding.top);
-        let x = (pixel.x * s.stride[1] + kx).wrapping_sub(s.padding.left);
-        if y >= s.height * s.upsample || x >= s.width * s.upsample {
+        let (out_height, out_width) = (s.out_height(), s.out_width());
+        let (mut x, y) = (row % out_width, row / out_width);
+        let (mut y, mut picture) = (y % out_height, y / out_height);
+        for corner in corners {
+            // Left of or above the picture the difference wraps to a number beyond its size.
+            *corner = Corner {
+                y: (y * s.stride[0]).wrapping_sub(s.padding.top),
+                x: (x * s.stride[1]).wrapping_sub(s.padding.left),
+                first_row: picture * s.height,
+            };
+            x += 1;
+            if x == out_width {
+                (x, y) = (0, y + 1);
+            }
+            if y == out_height {
+                (y, picture) = (0, picture + 1);
+            }
+        }
+    }
+
+    /// The channels that kernel position (ky, kx) of a window reads.
+    #[inline(always)]
+    fn position(&self, corner: &Corner, ky: usize, kx: usize, channel: usize) -> *const f32 {
+        let s = self.shape;
+        let (y, x) = (corner.y.wrapping_add(ky), corner.x.wrapping_add(kx));
+        let enlarge = s.upsample.trailing_zeros();
+        if y >= s.height << enlarge || x >= s.width << enlarge {
             return self.zeros[channel..].as_ptr();
         }
-        let row = pixel.picture * s.height + y / s.upsample;
-        self.x[(row * s.width + x / s.upsample) * self.stride + channel..].as_ptr()
+        let row = corner.first_row + (y >> enlarge);
+        self.x[(row * s.width + (x >> enlarge)) * self.stride + channel..].as_ptr()
     }
 }
 
-/// An output pixel.
-struct Pixel {
-    x: usize,
+/// The top left position of a window, in pixels of the enlarged input.
+#[derive(Clone, Copy, Default)]
+struct Corner {
     y: usize,
-    picture: usize,
-}
-
-impl Pixel {
-    fn advance(&mut self, width: usize, height: usize) {
-        self.x += 1;
-        if self.x == width {
-            self.x = 0;
-            self.y += 1;
-        }
-        if self.y == height {
-            self.y = 0;
-            self.picture += 1;
-        }
-    }
+    x: usize,
+    /// The first row of the window's picture, counted over the batch, before it is enlarged.
+    first_row: usize,
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::epilogue::{Epilogue, Finish, TileBuffer};
 use super::micro::{Product, RowPointers, multiply};
 use super::pack::{PackedWeights, SendPointer};
-use crate::isa::{MAX_LANES, MAX_TILE_ROWS, Simd, Variant, pick, variants};
+use crate::isa::{MAX_TILE_ROWS, Simd, Variant, pick, variants};
 use crate::pool::Pool;
 use std::ops::Range;
 
@@ -157,7 +157,7 @@ impl TilePass<'_> {
         let last = self.taps.end == shape.taps && self.channels.end == shape.inputs;
         let vectors = job.weights.panel_vectors(self.panel);
         let b = job.weights.panel(self.panel, self.taps.start * shape.inputs + self.channels.start);
-        let mut sums = TileBuffer([0.0; MAX_TILE_ROWS * 2 * MAX_LANES]);
+        let mut sums = TileBuffer::new();
         if !first {
             self.copy(s, job, &mut sums, Direction::Load);
         }
@@ -165,7 +165,7 @@ impl TilePass<'_> {
             a,
             depth: self.channels.len(),
             b: b.as_ptr(),
-            c: sums.0.as_mut_ptr(),
+            c: sums.as_mut_ptr(),
             c_stride: vectors * S::LANES,
             accumulate: !first,
         };
@@ -173,7 +173,7 @@ impl TilePass<'_> {
         // panel from the pass's start on, and the buffer holds a tile of any instruction set.
         unsafe { multiply(s, self.rows.len(), vectors, product) };
         if last {
-            s.vectorize(self.finish(job, &sums, vectors * S::LANES));
+            s.vectorize(self.finish(job, &mut sums, vectors));
         } else {
             self.copy(s, job, &mut sums, Direction::Store);
         }
@@ -184,10 +184,11 @@ impl TilePass<'_> {
         start..(start + job.weights.panel_columns()).min(job.weights.columns())
     }
 
-    fn finish<'b>(&self, job: &'b Job<'_>, sums: &'b TileBuffer, stride: usize) -> Finish<'b> {
+    fn finish<'b>(&self, job: &'b Job<'_>, sums: &'b mut TileBuffer, vectors: usize) -> Finish<'b> {
         let columns = self.columns(job);
         Finish {
             sums,
+            vectors,
             epilogue: job.epilogue,
             row: self.rows.start,
             rows: self.rows.len(),
@@ -195,7 +196,6 @@ impl TilePass<'_> {
             columns: columns.len(),
             outputs: job.weights.shape().outputs,
             gated: job.weights.gated(),
-            sums_stride: stride,
             out: job.out.get().wrapping_add(self.rows.start * job.out_stride + columns.start),
             out_stride: job.out_stride,
         }
@@ -207,7 +207,7 @@ impl TilePass<'_> {
         let stride = job.weights.panel_vectors(self.panel) * S::LANES;
         for (i, row) in self.rows.clone().enumerate() {
             let out = job.out.get().wrapping_add(row * job.out_stride + columns.start);
-            let sums = sums.0[i * stride..][..columns.len()].as_mut_ptr();
+            let sums = sums.as_mut_ptr().wrapping_add(i * stride);
             let (from, to) = match direction {
                 Direction::Load => (out.cast_const(), sums),
                 Direction::Store => (sums.cast_const(), out),

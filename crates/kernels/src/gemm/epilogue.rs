@@ -2,6 +2,7 @@
 
 use crate::isa::{MAX_LANES, MAX_TILE_ROWS, Simd, SimdOp};
 use crate::math::{Activation, gelu};
+use std::mem::MaybeUninit;
 
 /// The operations fused into a product, in the order in which they are applied:
 /// `out = post(pre(sum + bias + batch_bias) + residual)`.
@@ -63,13 +64,29 @@ impl<'a> Epilogue<'a> {
     }
 }
 
-/// Sums of one tile: `[rows, 2 * LANES]`, on the stack and on a cache line.
+/// Sums of one tile: `[rows, vectors * LANES]`, on the stack and on a cache line. The micro-kernel
+/// writes the rows before anything reads them.
 #[repr(align(64))]
-pub(crate) struct TileBuffer(pub [f32; MAX_TILE_ROWS * 2 * MAX_LANES]);
+pub(crate) struct TileBuffer(MaybeUninit<[f32; MAX_TILE_ROWS * 2 * MAX_LANES]>);
+
+impl TileBuffer {
+    pub fn new() -> Self {
+        Self(MaybeUninit::uninit())
+    }
+
+    pub fn as_mut_ptr(&mut self) -> *mut f32 {
+        self.0.as_mut_ptr().cast()
+    }
+}
 
 /// Stores a tile through the epilogue. The bounds were checked by `Epilogue::check`.
+///
+/// Each step is a pass of its own over the tile, which stays in the first-level cache: a choice is
+/// then made once a tile and not once a vector.
 pub(crate) struct Finish<'a> {
-    pub sums: &'a TileBuffer,
+    /// `[rows, vectors * LANES]`, all of them written.
+    pub sums: &'a mut TileBuffer,
+    pub vectors: usize,
     pub epilogue: &'a Epilogue<'a>,
     /// First row and number of rows.
     pub row: usize,
@@ -80,8 +97,6 @@ pub(crate) struct Finish<'a> {
     /// The number of outputs; columns are half of it when gated.
     pub outputs: usize,
     pub gated: bool,
-    /// Floats from one row of `sums` to the next.
-    pub sums_stride: usize,
     /// The element (row, column) of the output.
     pub out: *mut f32,
     pub out_stride: usize,
@@ -91,52 +106,120 @@ impl SimdOp for Finish<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn eval<S: Simd>(self, s: S) {
+    fn eval<S: Simd>(mut self, s: S) {
+        self.add_bias(s);
+        if self.gated {
+            self.gate(s);
+        } else {
+            self.activate(s, self.epilogue.pre);
+        }
+        self.add_residual(s);
+        self.activate(s, self.epilogue.post);
+        self.store(s);
+    }
+}
+
+impl Finish<'_> {
+    /// Where vector `j` of row `i` is in the tile.
+    #[inline(always)]
+    fn at<S: Simd>(&mut self, _: S, i: usize, j: usize) -> *mut f32 {
+        debug_assert!(i < self.rows && j < self.vectors);
+        self.sums.as_mut_ptr().wrapping_add((i * self.vectors + j) * S::LANES)
+    }
+
+    /// Replaces every vector v at (row i, vector j) of the tile by f(i, j, v).
+    #[inline(always)]
+    fn update<S: Simd>(&mut self, s: S, f: impl Fn(usize, usize, S::V) -> S::V) {
         for i in 0..self.rows {
-            let sums = &self.sums.0[i * self.sums_stride..];
-            for j in (0..self.columns).step_by(S::LANES) {
-                let lanes = S::LANES.min(self.columns - j);
-                let v = self.value(s, self.row + i, j, lanes, sums);
-                let out = self.out.wrapping_add(i * self.out_stride + j);
-                // SAFETY: (row + i, column + j .. + lanes) is inside the output, which the public
-                // entry checked, and this task alone writes this tile.
-                unsafe { s.store_partial(out, lanes, v) };
+            for j in 0..self.vectors {
+                let p = self.at(s, i, j);
+                // SAFETY: (i, j) is inside the tile, which the micro-kernel has written.
+                unsafe { s.store(p, f(i, j, s.load(p))) };
+            }
+        }
+    }
+
+    /// First output of vector `j`, and how many of its lanes are outputs.
+    #[inline(always)]
+    fn outputs_of<S: Simd>(&self, _: S, j: usize) -> (usize, usize) {
+        if self.gated {
+            (self.column + j * self.outputs / 2, self.columns)
+        } else {
+            let rest = self.columns.saturating_sub(j * S::LANES);
+            (self.column + j * S::LANES, rest.min(S::LANES))
+        }
+    }
+
+    #[inline(always)]
+    fn add_bias<S: Simd>(&mut self, s: S) {
+        let [first, second] = [0, 1].map(|j| self.outputs_of(s, j));
+        if let Some(bias) = self.epilogue.bias {
+            let [a, b] = [first, second].map(|(start, lanes)| read_lanes(s, bias, start, lanes));
+            self.update(s, |_, j, v| s.add(v, if j == 0 { a } else { b }));
+        }
+        if let Some(bias) = self.epilogue.batch_bias {
+            let (row, outputs) = (self.row, self.outputs);
+            self.update(s, |i, j, v| {
+                let (start, lanes) = if j == 0 { first } else { second };
+                let sample = (row + i) / bias.rows * outputs;
+                s.add(v, read_lanes(s, bias.values, sample + start, lanes))
+            });
+        }
+    }
+
+    #[inline(always)]
+    fn activate<S: Simd>(&mut self, s: S, activation: Activation) {
+        macro_rules! pass {
+            ($($name:ident)*) => {
+                match activation {
+                    Activation::Identity => (),
+                    $(Activation::$name => {
+                        self.update(s, |_, _, v| Activation::$name.apply(s, v));
+                    })*
+                }
+            };
+        }
+        pass!(Relu Silu Gelu GeluTanh QuickGelu Tanh Sigmoid);
+    }
+
+    /// Multiplies vector 0, the values, by gelu of vector 1, the gates.
+    #[inline(always)]
+    fn gate<S: Simd>(&mut self, s: S) {
+        for i in 0..self.rows {
+            let (value, gate) = (self.at(s, i, 0), self.at(s, i, 1));
+            // SAFETY: gated tiles have two vectors in each of their rows.
+            unsafe { s.store(value, s.mul(s.load(value), gelu(s, s.load(gate)))) };
+        }
+    }
+
+    #[inline(always)]
+    fn add_residual<S: Simd>(&mut self, s: S) {
+        let Some(residual) = self.epilogue.residual else { return };
+        let (row, column, columns) = (self.row, self.column, self.columns);
+        self.update(s, |i, j, v| {
+            let start = (row + i) * residual.stride + column;
+            let columns = &residual.values[start..start + columns];
+            s.add(v, s.read(columns.get(j * S::LANES..).unwrap_or(&[])))
+        });
+    }
+
+    #[inline(always)]
+    fn store<S: Simd>(&mut self, s: S) {
+        for i in 0..self.rows {
+            for (j, column) in (0..self.columns).step_by(S::LANES).enumerate() {
+                let p = self.at(s, i, j);
+                let out = self.out.wrapping_add(i * self.out_stride + column);
+                let lanes = S::LANES.min(self.columns - column);
+                // SAFETY: (i, j) is inside the tile; (row + i, column .. + lanes) is inside the
+                // output, which the public entry checked, and this task alone writes this tile.
+                unsafe { s.store_partial(out, lanes, s.load(p)) };
             }
         }
     }
 }
 
-impl Finish<'_> {
-    #[inline(always)]
-    fn value<S: Simd>(&self, s: S, row: usize, j: usize, lanes: usize, sums: &[f32]) -> S::V {
-        let column = self.column + j;
-        let sum = self.biased(s, row, column, lanes, s.read(&sums[j..]));
-        let v = if self.gated {
-            let gate_column = column + self.outputs / 2;
-            let gate = self.biased(s, row, gate_column, lanes, s.read(&sums[S::LANES..]));
-            s.mul(sum, gelu(s, gate))
-        } else {
-            self.epilogue.pre.apply(s, sum)
-        };
-        let v = match self.epilogue.residual {
-            Some(r) => s.add(v, s.read(&r.values[row * r.stride + column..][..lanes])),
-            None => v,
-        };
-        self.epilogue.post.apply(s, v)
-    }
-
-    #[inline(always)]
-    fn biased<S: Simd>(&self, s: S, row: usize, output: usize, lanes: usize, v: S::V) -> S::V {
-        let v = match self.epilogue.bias {
-            Some(bias) => s.add(v, s.read(&bias[output..output + lanes])),
-            None => v,
-        };
-        match self.epilogue.batch_bias {
-            Some(bias) => {
-                let start = row / bias.rows * self.outputs + output;
-                s.add(v, s.read(&bias.values[start..start + lanes]))
-            }
-            None => v,
-        }
-    }
+/// The `lanes` floats of `x` from `start` on, and zero in the other lanes.
+#[inline(always)]
+fn read_lanes<S: Simd>(s: S, x: &[f32], start: usize, lanes: usize) -> S::V {
+    if lanes == 0 { s.zero() } else { s.read(&x[start..start + lanes]) }
 }

@@ -6,6 +6,10 @@
 
 use crate::isa::{MAX_TILE_ROWS, Simd, SimdOp};
 
+/// Rows of B between the one in use and the one asked for: enough multiply-adds to hide the latency
+/// of the second-level cache.
+const PREFETCH: usize = 16;
+
 /// For each row of a tile, the first of its `depth` contiguous floats of A.
 pub(crate) type RowPointers = [*const f32; MAX_TILE_ROWS];
 
@@ -123,6 +127,7 @@ unsafe fn step<S: Simd, const ROWS: usize, const VECTORS: usize>(
 ) {
     let mut weights = [s.zero(); VECTORS];
     for (j, w) in weights.iter_mut().enumerate() {
+        s.prefetch(b.wrapping_add(((k + PREFETCH) * VECTORS + j) * S::LANES));
         // SAFETY: row k of B is inside by the caller's contract.
         *w = unsafe { s.load(b.add((k * VECTORS + j) * S::LANES)) };
     }

@@ -1,5 +1,6 @@
 //! Checkpoints on disk: safetensors files mapped and checked, sharded
-//! checkpoints, diffusers folders, and outputs written whole or not at all.
+//! checkpoints, diffusers folders, the hub they come from, LoRA files, and
+//! outputs written whole or not at all.
 //!
 //! Nothing here knows a network: a [`Checkpoint`] answers by tensor name, and
 //! what the names mean is the business of whoever builds the graph.
@@ -10,6 +11,7 @@ mod error;
 mod finite;
 mod folder;
 mod header;
+mod hub;
 mod keys;
 mod lora;
 mod mapped;
@@ -22,6 +24,7 @@ pub use error::WeightError;
 pub use finite::has_non_finite;
 pub use folder::{ModelFolder, Precision};
 pub use header::{Entry, Header, HeaderError, MAX_HEADER_BYTES, TensorFault, Unsupported};
+pub use hub::{Hub, HubError, HubName, ModelName, Progress};
 pub use keys::Keys;
 pub use lora::{Lora, LoraError, MergeReport};
 pub use mapped::MappedFile;

@@ -137,7 +137,7 @@ pub enum EvalError {
 }
 
 impl EvalError {
-    fn at(self, node: &str) -> ReferenceError {
+    pub(crate) fn at(self, node: &str) -> ReferenceError {
         let node = node.to_owned();
         match self {
             Self::Tensor(source) => ReferenceError::Tensor { value: node, source },

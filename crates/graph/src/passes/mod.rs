@@ -1,6 +1,14 @@
 //! Rewrites of a graph: each reads one graph and gives a patch; the graph is
 //! verified after each.
 
+pub mod fold;
+pub mod fuse;
+pub mod layout;
+mod pattern;
+pub mod simplify;
+#[cfg(test)]
+mod testing;
+
 use thiserror::Error;
 
 use crate::reference::ReferenceError;
@@ -35,7 +43,26 @@ pub struct Pass {
 }
 
 /// The passes of every backend, in order.
-pub const STANDARD: &[Pass] = &[];
+pub const STANDARD: &[Pass] = &[
+    // A fixed timestep's embedding becomes a constant that biases can take in.
+    fold::FOLD,
+    // Before simplification, which would merge the reshapes that split heads
+    // with those before them.
+    fuse::attention::ATTENTION,
+    fuse::geglu::GEGLU,
+    simplify::SIMPLIFY,
+    // An epilogue adds its biases first, then gates, activates, adds the
+    // residual and activates again: fusions take their parts in that order.
+    fuse::affine::AFFINE,
+    fuse::group_norm_silu::GROUP_NORM_SILU,
+    fuse::upsample::UPSAMPLE,
+    fuse::batch_bias::BATCH_BIAS,
+    fuse::activation::ACTIVATION,
+    fuse::residual::RESIDUAL,
+    fuse::activation::ACTIVATION,
+    // Scaled weights and summed biases, which the fusions leave to be computed.
+    fold::FOLD,
+];
 
 /// Applies passes in order.
 ///

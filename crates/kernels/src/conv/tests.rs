@@ -95,8 +95,8 @@ fn sums_in_several_passes() {
     let pool = Pool::new(2);
     for isa in Isa::available() {
         let mut random = Random::new(6);
-        let in_channels = (1 << 18) / 2 / isa.lanes() / 4;
-        let shape = ConvShape::same3x3(1, 3, 5, in_channels, 2 * isa.lanes() + 3);
+        let in_channels = (1 << 16) / isa.tile_vectors() / isa.lanes();
+        let shape = ConvShape::same3x3(1, 3, 5, in_channels, isa.tile_vectors() * isa.lanes() + 3);
         check(shape, isa, &pool, &mut random);
     }
 }

@@ -63,7 +63,7 @@ impl Split {
         let tiles = rows.div_ceil(weights.isa().tile_rows());
         let (pass_taps, pass_channels) = passes(weights);
         let panels = weights.panels();
-        let pass_bytes = pass_taps * pass_channels * 2 * weights.isa().lanes() * size_of::<f32>();
+        let pass_bytes = pass_taps * pass_channels * weights.panel_width() * size_of::<f32>();
         let wanted = threads * TASKS_PER_THREAD;
         let groups = panels.div_ceil((GROUP_BYTES / pass_bytes).max(1));
         let row_blocks = wanted.div_ceil(groups).min(tiles / MIN_TILES).max(1);
@@ -77,7 +77,7 @@ impl Split {
 /// place for partial sums, and take a single pass.
 fn passes(weights: &PackedWeights) -> (usize, usize) {
     let shape = weights.shape();
-    let tap_bytes = shape.inputs * 2 * weights.isa().lanes() * size_of::<f32>();
+    let tap_bytes = shape.inputs * weights.panel_width() * size_of::<f32>();
     if weights.gated() {
         assert!(shape.taps <= MAX_TAPS, "gated weights have few taps");
         return (shape.taps, shape.inputs);

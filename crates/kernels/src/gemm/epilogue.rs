@@ -1,6 +1,6 @@
 //! What happens to a finished tile of sums before it is stored: biases, activations, a residual.
 
-use crate::isa::{MAX_LANES, MAX_TILE_ROWS, Simd, SimdOp};
+use crate::isa::{MAX_LANES, MAX_TILE_ROWS, MAX_TILE_VECTORS, Simd, SimdOp};
 use crate::math::{Activation, gelu};
 use std::mem::MaybeUninit;
 
@@ -67,7 +67,7 @@ impl<'a> Epilogue<'a> {
 /// Sums of one tile: `[rows, vectors * LANES]`, on the stack and on a cache line. The micro-kernel
 /// writes the rows before anything reads them.
 #[repr(align(64))]
-pub(crate) struct TileBuffer(MaybeUninit<[f32; MAX_TILE_ROWS * 2 * MAX_LANES]>);
+pub(crate) struct TileBuffer(MaybeUninit<[f32; MAX_TILE_ROWS * MAX_TILE_VECTORS * MAX_LANES]>);
 
 impl TileBuffer {
     pub fn new() -> Self {
@@ -142,28 +142,34 @@ impl Finish<'_> {
     /// First output of vector `j`, and how many of its lanes are outputs.
     #[inline(always)]
     fn outputs_of<S: Simd>(&self, _: S, j: usize) -> (usize, usize) {
-        if self.gated {
-            (self.column + j * self.outputs / 2, self.columns)
-        } else {
-            let rest = self.columns.saturating_sub(j * S::LANES);
-            (self.column + j * S::LANES, rest.min(S::LANES))
-        }
+        let half = self.vectors / 2;
+        let (first, j) =
+            if self.gated && j >= half { (self.outputs / 2, j - half) } else { (0, j) };
+        let rest = self.columns.saturating_sub(j * S::LANES);
+        (first + self.column + j * S::LANES, rest.min(S::LANES))
     }
 
     #[inline(always)]
     fn add_bias<S: Simd>(&mut self, s: S) {
-        let [first, second] = [0, 1].map(|j| self.outputs_of(s, j));
         if let Some(bias) = self.epilogue.bias {
-            let [a, b] = [first, second].map(|(start, lanes)| read_lanes(s, bias, start, lanes));
-            self.update(s, |_, j, v| s.add(v, if j == 0 { a } else { b }));
+            let mut vectors = [s.zero(); MAX_TILE_VECTORS];
+            for (j, v) in vectors.iter_mut().enumerate().take(self.vectors) {
+                let (start, lanes) = self.outputs_of(s, j);
+                *v = read_lanes(s, bias, start, lanes);
+            }
+            self.update(s, |_, j, v| s.add(v, vectors[j]));
         }
         if let Some(bias) = self.epilogue.batch_bias {
-            let (row, outputs) = (self.row, self.outputs);
-            self.update(s, |i, j, v| {
-                let (start, lanes) = if j == 0 { first } else { second };
-                let sample = (row + i) / bias.rows * outputs;
-                s.add(v, read_lanes(s, bias.values, sample + start, lanes))
-            });
+            for i in 0..self.rows {
+                let sample = (self.row + i) / bias.rows * self.outputs;
+                for j in 0..self.vectors {
+                    let (start, lanes) = self.outputs_of(s, j);
+                    let v = read_lanes(s, bias.values, sample + start, lanes);
+                    let p = self.at(s, i, j);
+                    // SAFETY: (i, j) is inside the tile, which the micro-kernel has written.
+                    unsafe { s.store(p, s.add(s.load(p), v)) };
+                }
+            }
         }
     }
 
@@ -182,13 +188,16 @@ impl Finish<'_> {
         pass!(Relu Silu Gelu GeluTanh QuickGelu Tanh Sigmoid);
     }
 
-    /// Multiplies vector 0, the values, by gelu of vector 1, the gates.
+    /// Multiplies the first half of the vectors, the values, by gelu of the second, the gates.
     #[inline(always)]
     fn gate<S: Simd>(&mut self, s: S) {
+        let half = self.vectors / 2;
         for i in 0..self.rows {
-            let (value, gate) = (self.at(s, i, 0), self.at(s, i, 1));
-            // SAFETY: gated tiles have two vectors in each of their rows.
-            unsafe { s.store(value, s.mul(s.load(value), gelu(s, s.load(gate)))) };
+            for j in 0..half {
+                let (value, gate) = (self.at(s, i, j), self.at(s, i, half + j));
+                // SAFETY: both are inside the tile, which the micro-kernel has written.
+                unsafe { s.store(value, s.mul(s.load(value), gelu(s, s.load(gate)))) };
+            }
         }
     }
 

@@ -1,14 +1,10 @@
-//! The one inner loop of this crate: a tile of C, a few rows by one or two vectors, accumulated in
+//! The one inner loop of this crate: a tile of C, a few rows by a few vectors, accumulated in
 //! registers over taps and channels.
 //!
 //! Rows of A are given by pointers, one set for each tap, so that a matrix product (one tap) and a
 //! convolution (a tap for each kernel position) are the same loop and A is never copied.
 
 use crate::isa::{MAX_TILE_ROWS, Simd, SimdOp};
-
-/// Rows of B between the one in use and the one asked for: enough multiply-adds to hide the latency
-/// of the second-level cache.
-const PREFETCH: usize = 16;
 
 /// For each row of a tile, the first of its `depth` contiguous floats of A.
 pub(crate) type RowPointers = [*const f32; MAX_TILE_ROWS];
@@ -30,7 +26,7 @@ pub(crate) struct Product<'a> {
     pub accumulate: bool,
 }
 
-/// Computes `product` for a tile of `rows <= S::TILE_ROWS` rows and `vectors` (1 or 2) vectors.
+/// Computes `product` for a tile of `rows <= S::TILE_ROWS` rows and `vectors <= S::TILE_VECTORS`.
 ///
 /// # Safety
 /// For every tap the first `rows` pointers of A have `depth` readable floats, B has
@@ -41,14 +37,23 @@ pub(crate) unsafe fn multiply<S: Simd>(s: S, rows: usize, vectors: usize, produc
         ($($rows:literal)*) => {
             match (rows, vectors) {
                 $(
-                    ($rows, 1) if $rows <= S::TILE_ROWS => s.vectorize(Tile::<$rows, 1>(product)),
-                    ($rows, 2) if $rows <= S::TILE_ROWS => s.vectorize(Tile::<$rows, 2>(product)),
+                    ($rows, 1) if has::<S>($rows, 1) => s.vectorize(Tile::<$rows, 1>(product)),
+                    ($rows, 2) if has::<S>($rows, 2) => s.vectorize(Tile::<$rows, 2>(product)),
+                    ($rows, 3) if has::<S>($rows, 3) => s.vectorize(Tile::<$rows, 3>(product)),
+                    ($rows, 4) if has::<S>($rows, 4) => s.vectorize(Tile::<$rows, 4>(product)),
                 )*
                 _ => unreachable!("a tile of {rows} rows and {vectors} vectors"),
             }
         };
     }
-    tile!(12 11 10 9 8 7 6 5 4 3 2 1)
+    tile!(6 5 4 3 2 1)
+}
+
+/// Whether the set's tile is at least this large; a constant once inlined, so that no code is made
+/// for tiles that do not exist.
+#[inline(always)]
+const fn has<S: Simd>(rows: usize, vectors: usize) -> bool {
+    rows <= S::TILE_ROWS && vectors <= S::TILE_VECTORS
 }
 
 struct Tile<'a, const ROWS: usize, const VECTORS: usize>(Product<'a>);
@@ -127,7 +132,6 @@ unsafe fn step<S: Simd, const ROWS: usize, const VECTORS: usize>(
 ) {
     let mut weights = [s.zero(); VECTORS];
     for (j, w) in weights.iter_mut().enumerate() {
-        s.prefetch(b.wrapping_add(((k + PREFETCH) * VECTORS + j) * S::LANES));
         // SAFETY: row k of B is inside by the caller's contract.
         *w = unsafe { s.load(b.add((k * VECTORS + j) * S::LANES)) };
     }

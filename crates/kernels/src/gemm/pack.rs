@@ -1,7 +1,7 @@
 //! Weights rearranged once, at load, into the order in which the micro-kernel reads them.
 //!
-//! A panel holds the outputs of one tile, two vectors of them, as `[taps, inputs, panel width]`;
-//! outputs past the last are zero. When the last panel needs only one vector it is that narrow.
+//! A panel holds the outputs of one tile as `[taps, inputs, panel width]`, where the width is a whole
+//! number of vectors; outputs past the last are zero. The last panel has only the vectors it needs.
 
 use crate::aligned::AlignedBuffer;
 use crate::isa::Isa;
@@ -127,17 +127,23 @@ impl PackedWeights {
 
     /// Columns of the product that one panel computes.
     pub(crate) fn panel_columns(&self) -> usize {
-        if self.gated { self.isa.lanes() } else { 2 * self.isa.lanes() }
+        if self.gated { self.panel_width() / 2 } else { self.panel_width() }
     }
 
     pub(crate) fn panels(&self) -> usize {
         self.columns().div_ceil(self.panel_columns())
     }
 
-    /// Vectors in a panel: 2, or 1 when the last panel has no more outputs than lanes.
+    /// Outputs in a full panel, values and gates.
+    pub(crate) fn panel_width(&self) -> usize {
+        self.isa.tile_vectors() * self.isa.lanes()
+    }
+
+    /// Vectors in a row of the panel: fewer in the last, unless gated.
     pub(crate) fn panel_vectors(&self, panel: usize) -> usize {
         let rest = self.columns() - panel * self.panel_columns();
-        if !self.gated && rest <= self.isa.lanes() { 1 } else { 2 }
+        let most = self.isa.tile_vectors();
+        if self.gated { most } else { rest.div_ceil(self.isa.lanes()).min(most) }
     }
 
     /// Multiply-adds for one output: inputs of all taps.
@@ -147,7 +153,7 @@ impl PackedWeights {
 
     /// Floats of one full panel.
     pub(crate) fn panel_len(&self) -> usize {
-        self.depth() * 2 * self.isa.lanes()
+        self.depth() * self.panel_width()
     }
 
     /// The panel's data from flattened (tap, input) position `k` on.
@@ -172,9 +178,9 @@ impl PackedWeights {
 
     /// The output that lane `lane` of `panel` computes, if any.
     fn output(&self, panel: usize, lane: usize) -> Option<usize> {
-        let lanes = self.isa.lanes();
-        let (half, lane) = if self.gated { (lane / lanes, lane % lanes) } else { (0, lane) };
-        let column = panel * self.panel_columns() + lane;
+        let columns = self.panel_columns();
+        let (half, lane) = (lane / columns, lane % columns);
+        let column = panel * columns + lane;
         (column < self.columns()).then(|| half * self.columns() + column)
     }
 

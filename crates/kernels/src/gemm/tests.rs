@@ -92,7 +92,7 @@ fn every_height_and_width_of_a_tile() {
     let pool = Pool::new(1);
     for isa in Isa::available() {
         for rows in 1..=2 * isa.tile_rows() + 1 {
-            for outputs in 1..=2 * isa.lanes() + 1 {
+            for outputs in 1..=isa.tile_vectors() * isa.lanes() + 1 {
                 check(Case::plain(rows, 5, outputs), isa, &pool);
             }
         }
@@ -103,7 +103,7 @@ fn every_height_and_width_of_a_tile() {
 fn sums_in_several_passes() {
     let pool = Pool::new(2);
     for isa in Isa::available() {
-        let inputs = (5 << 18) / 2 / isa.lanes() / 2;
+        let inputs = (5 << 17) / isa.tile_vectors() / isa.lanes();
         let case = Case { bias: true, residual: true, gap: 1, ..Case::plain(14, inputs, 37) };
         check(Case { post: Activation::Relu, ..case }, isa, &pool);
     }

@@ -50,6 +50,7 @@ impl Simd for Avx2 {
 
     const LANES: usize = 8;
     const TILE_ROWS: usize = 6;
+    const TILE_VECTORS: usize = 2;
 
     #[inline]
     fn detect() -> Option<Self> {
@@ -179,10 +180,5 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn reduce_max(self, v: __m256) -> f32 {
         self.fold(v, |a, b| op!(_mm_max_ps(a, b)))
-    }
-
-    #[inline(always)]
-    fn prefetch(self, p: *const f32) {
-        op!(_mm_prefetch::<_MM_HINT_T0>(p.cast()))
     }
 }

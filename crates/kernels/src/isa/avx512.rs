@@ -25,7 +25,8 @@ impl Simd for Avx512 {
     type M = __mmask16;
 
     const LANES: usize = 16;
-    const TILE_ROWS: usize = 12;
+    const TILE_ROWS: usize = 6;
+    const TILE_VECTORS: usize = 4;
 
     #[inline]
     fn detect() -> Option<Self> {
@@ -153,10 +154,5 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn reduce_max(self, v: __m512) -> f32 {
         op!(_mm512_reduce_max_ps(v))
-    }
-
-    #[inline(always)]
-    fn prefetch(self, p: *const f32) {
-        op!(_mm_prefetch::<_MM_HINT_T0>(p.cast()))
     }
 }

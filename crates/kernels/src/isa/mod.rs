@@ -27,7 +27,10 @@ use std::str::FromStr;
 pub const ISA_VARIABLE: &str = "LATERNA_ISA";
 
 /// Rows of the tallest micro-kernel tile of any instruction set.
-pub const MAX_TILE_ROWS: usize = 12;
+pub const MAX_TILE_ROWS: usize = 6;
+
+/// Vectors in a row of the widest micro-kernel tile of any instruction set.
+pub const MAX_TILE_VECTORS: usize = 4;
 
 /// Lanes of the widest vector of any instruction set.
 pub const MAX_LANES: usize = 16;
@@ -105,9 +108,14 @@ impl Isa {
         pick(SIZES, self)().expect("an Isa in use is available").lanes
     }
 
-    /// Rows of the tallest micro-kernel tile.
+    /// Rows of the micro-kernel's tile.
     pub fn tile_rows(self) -> usize {
         pick(SIZES, self)().expect("an Isa in use is available").tile_rows
+    }
+
+    /// Vectors in a row of the micro-kernel's tile.
+    pub fn tile_vectors(self) -> usize {
+        pick(SIZES, self)().expect("an Isa in use is available").tile_vectors
     }
 }
 
@@ -171,6 +179,7 @@ pub(crate) use variants;
 struct Sizes {
     lanes: usize,
     tile_rows: usize,
+    tile_vectors: usize,
 }
 
 type SizesFn = fn() -> Option<Sizes>;
@@ -178,7 +187,11 @@ type SizesFn = fn() -> Option<Sizes>;
 static SIZES: &[Variant<SizesFn>] = variants!(sizes: SizesFn);
 
 fn sizes<S: Simd>() -> Option<Sizes> {
-    S::detect().map(|_| Sizes { lanes: S::LANES, tile_rows: S::TILE_ROWS })
+    S::detect().map(|_| Sizes {
+        lanes: S::LANES,
+        tile_rows: S::TILE_ROWS,
+        tile_vectors: S::TILE_VECTORS,
+    })
 }
 
 /// A piece of work that [`Simd::vectorize`] compiles for one instruction set.
@@ -210,9 +223,11 @@ pub trait Simd: Copy + Send + Sync + 'static {
 
     /// f32 lanes of one vector.
     const LANES: usize;
-    /// Rows of the tallest micro-kernel tile: tile_rows x 2 accumulators, two vectors of weights
-    /// and one broadcast fit the register file.
+    /// Rows of the micro-kernel's tile.
     const TILE_ROWS: usize;
+    /// Vectors in a row of the micro-kernel's tile: the accumulators, one row of weights and one
+    /// broadcast fit the register file, and the wider the tile, the fewer loads a multiply-add.
+    const TILE_VECTORS: usize;
 
     /// The witness, if this CPU has the instructions.
     fn detect() -> Option<Self>;
@@ -274,13 +289,6 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn reduce_sum(self, v: Self::V) -> f32;
     /// The largest lane of a vector without NaN.
     fn reduce_max(self, v: Self::V) -> f32;
-
-    /// Asks for the cache line at `p`, which may be any address; does nothing where there is no
-    /// such instruction.
-    #[inline(always)]
-    fn prefetch(self, p: *const f32) {
-        let _ = p;
-    }
 
     /// Zero in every lane.
     #[inline(always)]

@@ -28,7 +28,8 @@ impl Simd for Neon {
     type M = uint32x4_t;
 
     const LANES: usize = 4;
-    const TILE_ROWS: usize = 12;
+    const TILE_ROWS: usize = 6;
+    const TILE_VECTORS: usize = 4;
 
     #[inline]
     fn detect() -> Option<Self> {

@@ -31,6 +31,7 @@ impl Simd for Portable {
 
     const LANES: usize = 4;
     const TILE_ROWS: usize = 4;
+    const TILE_VECTORS: usize = 2;
 
     #[inline]
     fn detect() -> Option<Self> {

@@ -23,9 +23,8 @@ pub(crate) fn for_each_chunk<T: Send>(
         // SAFETY: `from + count <= total`, so the piece lies in `data`, which is borrowed
         // exclusively until `run` returns. The pool calls each index once, and the pieces of
         // different indices do not overlap.
-        let piece = unsafe {
-            std::slice::from_raw_parts_mut(start.get().add(from), len.min(total - from))
-        };
+        let piece =
+            unsafe { std::slice::from_raw_parts_mut(start.get().add(from), len.min(total - from)) };
         task(index, piece);
     });
 }

@@ -7,11 +7,19 @@
 
 mod aligned;
 pub mod ceiling;
+mod chunks;
 pub mod conv;
+pub mod elementwise;
 pub mod gemm;
 pub mod isa;
+pub mod lookup;
 pub mod math;
+pub mod norm;
+pub mod permute;
 pub mod pool;
+pub mod resample;
+pub mod softmax;
+mod strided;
 #[cfg(test)]
 mod testing;
 
@@ -21,3 +29,4 @@ pub use gemm::{BatchBias, Epilogue, PackedWeights, ReadWeights, Residual, Weight
 pub use isa::{Isa, IsaError};
 pub use math::Activation;
 pub use pool::Pool;
+pub use strided::MAX_RANK;

@@ -170,9 +170,9 @@ mod tests {
         for start in 0..30 {
             for len in 0..=30 - start {
                 let runs: Vec<_> = walk.runs(start, len).collect();
-                let visited = runs.iter().flat_map(|run| {
-                    (0..run.len).map(|i| (run.start + i, run.offsets[0] + i * 2))
-                });
+                let visited = runs
+                    .iter()
+                    .flat_map(|run| (0..run.len).map(|i| (run.start + i, run.offsets[0] + i * 2)));
                 let want = (0..len).map(|i| (i, offset(start + i)));
                 assert!(visited.eq(want), "{start} {len}");
             }

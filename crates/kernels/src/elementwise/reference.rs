@@ -17,7 +17,8 @@ pub fn binary(
     (a, a_shape): (&[f32], &[usize]),
     (b, b_shape): (&[f32], &[usize]),
 ) -> Vec<f32> {
-    let joint: Vec<usize> = a_shape.iter().zip(b_shape).map(|(&a, &b)| a.max(b)).collect();
+    let extents = a_shape.iter().zip(b_shape);
+    let joint: Vec<usize> = extents.map(|(&a, &b)| if a == 1 { b } else { a }).collect();
     let elements = joint.iter().product();
     let pair = |flat| (a[source(flat, &joint, a_shape)], b[source(flat, &joint, b_shape)]);
     (0..elements).map(pair).map(|(a, b)| number(function, a, b)).collect()

@@ -8,8 +8,8 @@
 use super::moments::Moments;
 use super::split;
 use crate::chunks::for_each_chunk;
-use crate::isa::{Isa, MAX_LANES, Simd, SimdOp, Variant, pick, run, variants};
 use crate::elementwise::{ActivationLoop, unswitch};
+use crate::isa::{Isa, MAX_LANES, Simd, SimdOp, Variant, pick, run, variants};
 use crate::math::Activation;
 use crate::pool::Pool;
 
@@ -184,7 +184,7 @@ impl SimdOp for Gather<'_> {
         }
         for start in (0..tail.len()).step_by(SEGMENT) {
             let columns = SEGMENT.min(tail.len() - start);
-            self.add_block(s, &tail[start..], columns, start, columns);
+            self.add_block(s, &tail[start..start + columns], columns, start, columns);
         }
     }
 }
@@ -302,7 +302,8 @@ fn add_deviations<S: Simd>(
             total = s.add(total, d);
             total_square = s.fma(d, d, total_square);
         }
-        let (total, total_square) = (s.add(s.read(sum), total), s.add(s.read(square), total_square));
+        let (total, total_square) =
+            (s.add(s.read(sum), total), s.add(s.read(square), total_square));
         s.write(sum, total);
         s.write(square, total_square);
     }

@@ -3,20 +3,13 @@
 use super::GroupNormShape;
 
 /// What [`super::group_norm`] computes.
-pub fn group_norm(
-    shape: &GroupNormShape,
-    x: &[f32],
-    gamma: &[f32],
-    beta: &[f32],
-    out: &mut [f32],
-) {
+pub fn group_norm(shape: &GroupNormShape, x: &[f32], gamma: &[f32], beta: &[f32], out: &mut [f32]) {
     let per_group = shape.channels / shape.groups;
-    let image = shape.positions * shape.channels;
     for (batch, group) in (0..shape.batch).flat_map(|b| (0..shape.groups).map(move |g| (b, g))) {
-        let channels = group * per_group..(group + 1) * per_group;
-        let member = |i: usize| channels.contains(&(i % shape.channels));
+        let positions = batch * shape.positions..(batch + 1) * shape.positions;
+        let first = |position: usize| position * shape.channels + group * per_group;
         let members: Vec<usize> =
-            (batch * image..(batch + 1) * image).filter(|&i| member(i)).collect();
+            positions.flat_map(|p| (0..per_group).map(move |c| first(p) + c)).collect();
         let values: Vec<f32> = members.iter().map(|&i| x[i]).collect();
         for (&i, value) in members.iter().zip(normalise(&values, shape.eps)) {
             let channel = i % shape.channels;

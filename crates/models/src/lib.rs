@@ -1,1 +1,21 @@
-//! TODO
+//! Networks of diffusers checkpoints as graphs: each is read from its own
+//! config.json and built with the weight names that diffusers uses.
+#![forbid(unsafe_code)]
+
+mod autoencoder_kl;
+mod autoencoder_tiny;
+pub mod config;
+mod error;
+mod layers;
+mod size;
+mod source;
+pub mod unet;
+pub mod vae;
+
+pub use autoencoder_kl::AutoencoderKlConfig;
+pub use autoencoder_tiny::AutoencoderTinyConfig;
+pub use config::ConfigError;
+pub use error::ModelError;
+pub use source::Weights;
+pub use unet::UnetConfig;
+pub use vae::VaeConfig;

@@ -178,6 +178,10 @@ impl Gather for Windows<'_> {
             }
         }
     }
+
+    fn distance(&self, rows: usize) -> usize {
+        rows * self.shape.stride[1] * self.stride / self.shape.upsample
+    }
 }
 
 impl Windows<'_> {

@@ -1,8 +1,10 @@
 //! Splits a product over threads and caches: tasks are blocks of rows by groups of panels.
+//! Consecutive tasks share a group, whose weights then stay in the second-level cache.
 
 use super::epilogue::{Epilogue, Finish, TileBuffer};
 use super::micro::{Product, RowPointers, multiply};
 use super::pack::{PackedWeights, SendPointer};
+use crate::aligned::LINE_BYTES;
 use crate::isa::{MAX_TILE_ROWS, Simd, Variant, pick, variants};
 use crate::pool::Pool;
 use std::ops::Range;
@@ -31,6 +33,9 @@ pub(crate) trait Gather: Sync {
         channel: usize,
         pointers: &mut [RowPointers; MAX_TAPS],
     );
+
+    /// Floats from the place of a row to that of the row `rows` further on, where they are in line.
+    fn distance(&self, rows: usize) -> usize;
 }
 
 /// One product: `rows` of A by packed weights, to `out`.
@@ -108,8 +113,8 @@ pub(crate) fn part(whole: usize, parts: usize, index: usize) -> Range<usize> {
 fn task<S: Simd>(job: &Job<'_>, index: usize) {
     let s = S::detect().expect("an entry is picked only for an available Isa");
     let Split { tiles, row_blocks, panel_groups, pass_taps, pass_channels } = job.split;
-    let tiles = part(tiles, row_blocks, index / panel_groups);
-    let panels = part(job.weights.panels(), panel_groups, index % panel_groups);
+    let tiles = part(tiles, row_blocks, index % row_blocks);
+    let panels = part(job.weights.panels(), panel_groups, index / row_blocks);
     let shape = job.weights.shape();
     for tap in (0..shape.taps).step_by(pass_taps) {
         for channel in (0..shape.inputs).step_by(pass_channels) {
@@ -121,6 +126,7 @@ fn task<S: Simd>(job: &Job<'_>, index: usize) {
 }
 
 /// One pass over a task's tiles: the given taps and channels of its panels.
+#[inline(always)]
 fn pass<S: Simd>(
     s: S,
     job: &Job<'_>,
@@ -164,11 +170,13 @@ impl TilePass<'_> {
         let product = Product {
             a,
             depth: self.channels.len(),
+            ahead: job.gather.distance(S::TILE_ROWS),
             b: b.as_ptr(),
             c: sums.as_mut_ptr(),
             c_stride: vectors * S::LANES,
             accumulate: !first,
         };
+        self.prefetch(s, job);
         // SAFETY: `Gather::fill` gave pointers with the pass's channels readable, `b` holds the
         // panel from the pass's start on, and the buffer holds a tile of any instruction set.
         unsafe { multiply(s, self.rows.len(), vectors, product) };
@@ -176,6 +184,21 @@ impl TilePass<'_> {
             s.vectorize(self.finish(job, &mut sums, vectors));
         } else {
             self.copy(s, job, &mut sums, Direction::Store);
+        }
+    }
+
+    /// Asks for what the epilogue will touch, while the sums are computed.
+    #[inline(always)]
+    fn prefetch<S: Simd>(&self, s: S, job: &Job<'_>) {
+        let columns = self.columns(job);
+        for row in self.rows.clone() {
+            for column in columns.clone().step_by(LINE_BYTES / size_of::<f32>()) {
+                s.prefetch(job.out.get().wrapping_add(row * job.out_stride + column));
+                if let Some(residual) = job.epilogue.residual {
+                    let at = row * residual.stride + column;
+                    s.prefetch(residual.values.as_ptr().wrapping_add(at));
+                }
+            }
         }
     }
 

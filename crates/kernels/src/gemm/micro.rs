@@ -4,7 +4,11 @@
 //! Rows of A are given by pointers, one set for each tap, so that a matrix product (one tap) and a
 //! convolution (a tap for each kernel position) are the same loop and A is never copied.
 
+use crate::aligned::LINE_BYTES;
 use crate::isa::{MAX_TILE_ROWS, Simd, SimdOp};
+
+/// Floats in a cache line.
+const LINE: usize = LINE_BYTES / size_of::<f32>();
 
 /// For each row of a tile, the first of its `depth` contiguous floats of A.
 pub(crate) type RowPointers = [*const f32; MAX_TILE_ROWS];
@@ -16,6 +20,8 @@ pub(crate) struct Product<'a> {
     pub a: &'a [RowPointers],
     /// Floats in each row of A, of one tap.
     pub depth: usize,
+    /// Floats from a row to the one that the next tile reads in its place, which is prefetched.
+    pub ahead: usize,
     /// Packed B: `[taps, depth, vectors * LANES]`.
     pub b: *const f32,
     /// C: rows of `vectors * LANES` floats.
@@ -77,7 +83,7 @@ impl<const ROWS: usize, const VECTORS: usize> SimdOp for Tile<'_, ROWS, VECTORS>
         let mut b = p.b;
         for rows in p.a {
             // SAFETY: `multiply` requires `depth` floats at each row pointer and at B for the tap.
-            unsafe { accumulate::<S, ROWS, VECTORS>(s, rows, p.depth, b, &mut acc) };
+            unsafe { accumulate::<S, ROWS, VECTORS>(s, rows, p.depth, p.ahead, b, &mut acc) };
             b = b.wrapping_add(p.depth * width);
         }
         for (i, row) in acc.iter().enumerate() {
@@ -98,18 +104,24 @@ unsafe fn accumulate<S: Simd, const ROWS: usize, const VECTORS: usize>(
     s: S,
     rows: &RowPointers,
     depth: usize,
+    ahead: usize,
     b: *const f32,
     acc: &mut [[S::V; VECTORS]; ROWS],
 ) {
     // Unrolled so that the loop's own instructions are few beside the multiply-adds.
     const UNROLL: usize = 4;
     let mut k = 0;
-    while k + UNROLL <= depth {
-        for u in 0..UNROLL {
-            // SAFETY: k + u < depth.
-            unsafe { step(s, rows, k + u, b, acc) };
+    while k + LINE <= depth {
+        for row in &rows[..ROWS] {
+            s.prefetch(row.wrapping_add(k + ahead));
         }
-        k += UNROLL;
+        for _ in 0..LINE / UNROLL {
+            for u in 0..UNROLL {
+                // SAFETY: k + u < depth.
+                unsafe { step(s, rows, k + u, b, acc) };
+            }
+            k += UNROLL;
+        }
     }
     while k < depth {
         // SAFETY: k < depth.

@@ -77,6 +77,10 @@ impl Gather for Rows<'_> {
             *pointer = self.x[row * self.stride + channel..].as_ptr();
         }
     }
+
+    fn distance(&self, rows: usize) -> usize {
+        rows * self.stride
+    }
 }
 
 #[cfg(test)]

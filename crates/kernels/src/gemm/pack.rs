@@ -43,6 +43,9 @@ impl WeightShape {
 #[derive(Debug)]
 pub struct PackedWeights {
     isa: Isa,
+    /// Lanes of a vector and vectors of a full panel of `isa`.
+    lanes: usize,
+    vectors: usize,
     shape: WeightShape,
     gated: bool,
     /// The panels, and then `inputs` zeros: the row that padding reads.
@@ -70,13 +73,15 @@ impl PackedWeights {
     ) -> Self {
         assert!(!shape.is_empty(), "weights have no empty extent: {shape:?}");
         assert!(!gated || shape.outputs.is_multiple_of(2), "values and gates come in pairs");
-        let mut weights = Self { isa, shape, gated, data: AlignedBuffer::zeroed(0) };
+        let (lanes, vectors) = (isa.lanes(), isa.tile_vectors());
+        let data = AlignedBuffer::zeroed(0);
+        let mut weights = Self { isa, lanes, vectors, shape, gated, data };
         let len = weights.panel_start(weights.panels() - 1) + weights.panel_len_of_last();
         weights.data = AlignedBuffer::zeroed(len + shape.inputs);
         let out = SendPointer(weights.data.as_mut_ptr());
         let layout = &weights;
         pool.run(layout.panels(), &|panel| {
-            let len = layout.depth() * layout.panel_vectors(panel) * isa.lanes();
+            let len = layout.depth() * layout.panel_vectors(panel) * lanes;
             // SAFETY: panels are disjoint parts of `data`, each written by one task.
             let out = unsafe {
                 std::slice::from_raw_parts_mut(out.get().add(layout.panel_start(panel)), len)
@@ -136,14 +141,13 @@ impl PackedWeights {
 
     /// Outputs in a full panel, values and gates.
     pub(crate) fn panel_width(&self) -> usize {
-        self.isa.tile_vectors() * self.isa.lanes()
+        self.vectors * self.lanes
     }
 
     /// Vectors in a row of the panel: fewer in the last, unless gated.
     pub(crate) fn panel_vectors(&self, panel: usize) -> usize {
         let rest = self.columns() - panel * self.panel_columns();
-        let most = self.isa.tile_vectors();
-        if self.gated { most } else { rest.div_ceil(self.isa.lanes()).min(most) }
+        if self.gated { self.vectors } else { rest.div_ceil(self.lanes).min(self.vectors) }
     }
 
     /// Multiply-adds for one output: inputs of all taps.
@@ -158,7 +162,7 @@ impl PackedWeights {
 
     /// The panel's data from flattened (tap, input) position `k` on.
     pub(crate) fn panel(&self, panel: usize, k: usize) -> &[f32] {
-        let width = self.panel_vectors(panel) * self.isa.lanes();
+        let width = self.panel_vectors(panel) * self.lanes;
         let start = self.panel_start(panel);
         &self.data[start + k * width..start + self.depth() * width]
     }
@@ -173,7 +177,7 @@ impl PackedWeights {
     }
 
     fn panel_len_of_last(&self) -> usize {
-        self.depth() * self.panel_vectors(self.panels() - 1) * self.isa.lanes()
+        self.depth() * self.panel_vectors(self.panels() - 1) * self.lanes
     }
 
     /// The output that lane `lane` of `panel` computes, if any.
@@ -187,7 +191,7 @@ impl PackedWeights {
     /// Transposes the rows of one panel's outputs, a block of inputs at a time.
     fn pack_panel(&self, panel: usize, read: ReadWeights<'_>, out: &mut [f32]) {
         let WeightShape { inputs, taps, .. } = self.shape;
-        let width = self.panel_vectors(panel) * self.isa.lanes();
+        let width = self.panel_vectors(panel) * self.lanes;
         let mut block = vec![0.0; BLOCK * taps];
         for first in (0..inputs).step_by(BLOCK) {
             let block = &mut block[..BLOCK.min(inputs - first) * taps];

@@ -181,4 +181,9 @@ impl Simd for Avx2 {
     fn reduce_max(self, v: __m256) -> f32 {
         self.fold(v, |a, b| op!(_mm_max_ps(a, b)))
     }
+
+    #[inline(always)]
+    fn prefetch(self, p: *const f32) {
+        op!(_mm_prefetch::<_MM_HINT_T0>(p.cast()))
+    }
 }

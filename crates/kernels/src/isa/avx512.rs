@@ -155,4 +155,9 @@ impl Simd for Avx512 {
     fn reduce_max(self, v: __m512) -> f32 {
         op!(_mm512_reduce_max_ps(v))
     }
+
+    #[inline(always)]
+    fn prefetch(self, p: *const f32) {
+        op!(_mm_prefetch::<_MM_HINT_T0>(p.cast()))
+    }
 }

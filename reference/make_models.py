@@ -11,8 +11,9 @@ from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+import cases
 import make_tokenizer
-from common import MODELS, generator, meta, randn, randomise, save_json, save_tensors
+from common import MODELS, meta, randomise, save_json, save_tensors
 
 VOCAB = 1014  # what make_tokenizer.write returns
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
@@ -242,64 +243,34 @@ def tidy_text_config(path: Path, module: torch.nn.Module) -> None:
     path.write_text(json.dumps({**config, "architectures": [type(module).__name__]}, indent=2) + "\n")
 
 
-def unet_cases(model: UNet2DConditionModel, seed: int) -> dict[str, torch.Tensor]:
-    io: dict[str, torch.Tensor] = {}
-    config = model.config
-    for number, (case, (batch, height, width)) in enumerate(UNET_SIZES.items()):
-        base = seed + 10 * number
-        inputs = {
-            "sample": randn(base, batch, config.in_channels, height, width),
-            "timestep": torch.tensor([(999, 500.625, 37)[number]]),
-            "encoder_hidden_states": randn(base + 1, batch, (77, 13, 77)[number], config.cross_attention_dim),
+def labelled(case: str, *parts: cases.Tensors) -> cases.Tensors:
+    return {f"{case}.{name}": tensor for part in parts for name, tensor in part.items()}
+
+
+def component_inputs(name: str, config: dict, seed: int) -> dict[str, dict[str, cases.Tensors]]:
+    """Inputs by the component's name in `laterna eval` and by case."""
+    if name == "unet":
+        rest = ((999, 77), (500.625, 13), (37, 77))
+        sizes = zip(UNET_SIZES.items(), rest, strict=True)
+        return {
+            "unet": {
+                case: cases.unet_inputs(config, seed + 10 * number, size, *more)
+                for number, ((case, size), more) in enumerate(sizes)
+            }
         }
-        added = None
-        if config.addition_embed_type == "text_time":
-            pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
-            ids = torch.tensor([[64.0, 96.0, 0.0, 8.0, 512.0, 768.0]]).repeat(batch, 1)
-            added = {"text_embeds": randn(base + 2, batch, pooled), "time_ids": ids}
-        out = model(**inputs, added_cond_kwargs=added).sample
-        for name, tensor in {**inputs, **(added or {}), "out_sample": out}.items():
-            io[f"{case}.{name}"] = tensor
-    return io
-
-
-def vae_cases(model: torch.nn.Module, factor: int, seed: int) -> tuple[dict, dict]:
-    """Cases of vae.encode and vae.decode at latent sizes [batch, height, width]."""
-    encode, decode = {}, {}
-    for number, (case, (batch, height, width)) in enumerate(VAE_SIZES.items()):
-        image = torch.tanh(randn(seed + number, batch, 3, height * factor, width * factor))
-        latent = randn(seed + 10 + number, batch, model.config.latent_channels, height, width)
-        encoded = model.encode(image)
-        encode[f"{case}.image"] = image
-        encode[f"{case}.latent"] = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mean
-        decode[f"{case}.latent"] = latent
-        decode[f"{case}.image"] = model.decode(latent).sample
-    return encode, decode
-
-
-def prompt_ids(seed: int, batch: int, length: int, pad: int) -> torch.Tensor:
-    """Ids of made-up prompts of different lengths: start, words, end, padding."""
-    source = generator(seed)
-    rows = []
-    for row in range(batch):
-        count = length - 2 - (5 * row + 3) % (length - 2)
-        words = torch.randint(1, VOCAB - 2, (count,), generator=source).tolist()
-        ids = [VOCAB - 2, *words, VOCAB - 1]
-        rows.append(ids + [pad] * (length - len(ids)))
-    return torch.tensor(rows)
-
-
-def text_cases(model: torch.nn.Module, seed: int) -> dict[str, torch.Tensor]:
-    io: dict[str, torch.Tensor] = {}
-    for case, (batch, length, pad) in {"77": (1, 77, VOCAB - 1), "77-batch2": (2, 77, 0), "12": (1, 12, 0)}.items():
-        ids = prompt_ids(seed + length + batch, batch, length, pad)
-        out = model(ids, output_hidden_states=True)
-        io[f"{case}.input_ids"] = ids
-        io[f"{case}.last_hidden_state"] = out.last_hidden_state
-        io[f"{case}.penultimate_hidden_state"] = out.hidden_states[-2]
-        pooled = "text_embeds" if hasattr(out, "text_embeds") else "pooler_output"
-        io[f"{case}.{pooled}"] = getattr(out, pooled)
-    return io
+    if name == "vae":
+        sizes = list(enumerate(VAE_SIZES.items()))
+        return {
+            "vae.encode": {case: cases.image_inputs(config, seed + n, size) for n, (case, size) in sizes},
+            "vae.decode": {case: cases.latent_inputs(config, seed + 10 + n, size) for n, (case, size) in sizes},
+        }
+    prompts = {"77": (1, 77, VOCAB - 1), "77-batch2": (2, 77, 0), "12": (1, 12, 0)}
+    return {
+        name: {
+            case: cases.text_inputs(seed + length + batch, batch, length, pad, VOCAB)
+            for case, (batch, length, pad) in prompts.items()
+        }
+    }
 
 
 def index(components: dict) -> dict:
@@ -329,16 +300,11 @@ def write_component(folder: Path, name: str, config: dict, seed: int, store: tor
     # One family keeps the newer layout, in which the text encoder's names have no prefix.
     prefix = folder.name != "tiny-sd21"
     save_component(folder / name, module, store, VARIANT.get(folder.name, ""), prefix)
-    io = folder / "io"
-    if name == "unet":
-        save_tensors(io / "unet.safetensors", unet_cases(module, seed), __file__)
-    elif name == "vae":
-        levels = len(config.get("encoder_block_out_channels", config.get("block_out_channels")))
-        encode, decode = vae_cases(module, 2 ** (levels - 1), seed)
-        save_tensors(io / "vae.encode.safetensors", encode, __file__)
-        save_tensors(io / "vae.decode.safetensors", decode, __file__)
-    else:
-        save_tensors(io / f"{name}.safetensors", text_cases(module, seed), __file__)
+    for component, inputs in component_inputs(name, config, seed).items():
+        io: cases.Tensors = {}
+        for case, given in inputs.items():
+            io |= labelled(case, given, cases.OUTPUTS[component](module, given))
+        save_tensors(folder / "io" / f"{component}.safetensors", io, __file__)
 
 
 def write_family(name: str, out: Path) -> None:

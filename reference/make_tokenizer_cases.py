@@ -34,7 +34,7 @@ FIXED = [
     "(word:1.2) AND (other:0.8)", "word++", "<lora:x:1>", "\\(escaped\\)", "a:b:c", "::", "--ar 16:9", "--no text",
     "BREAK", "__wild__", "a_b_c", "CamelCase", "snake_case", "UPPER lower", "it's", "IT'S",
     "they're we've I'm you'll he'd don't", "it\u2019s", "'s", "''s", "'tis", "rock'n'roll", "o'clock", "s's's",
-    "'LL 'Re", "<|startoftext|>", "<|endoftext|>", "a<|endoftext|>b", "<|ENDOFTEXT|>", "<|endoftext|> <|startoftext|>",
+    "'LL 'Re", "<|startoftext|>", "<|endoftext|>", "a<|endoftext|>b", "<|endoftext|> <|startoftext|>",
     "<|endoftext", "|>", "</w>", "a</w>", "123", "1 2 3", "3.14159", "1,000,000", "2024-05-09", "0x1F600", "1e-5",
     "50%", "$9.99", "\u20ac20", "\u00a35", "x\u00b2", "\u00bd cup", "H\u2082O", "\u0661\u0662\u0663",
     "\u0967\u0968\u0969", "\uff11\uff12\uff13", "\u2160\u2161\u2163", "\u2460\u2461", "\U0001d7d8\U0001d7d9",

@@ -1,1 +1,18 @@
-//! TODO
+//! Operation cases that every backend must pass: small graphs with random
+//! numbers, and what the reference interpreter makes of them.
+//!
+//! A backend's whole test is that [`check`] succeeds. The passes are tested on
+//! the same cases here.
+
+mod cases;
+mod check;
+mod compare;
+mod composite;
+mod random;
+mod random_graph;
+
+pub use cases::{Case, cases};
+pub use check::{Failure, Failures, Problem, check};
+pub use compare::{Difference, compare};
+pub use random::Random;
+pub use random_graph::random_case;

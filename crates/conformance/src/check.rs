@@ -1,0 +1,127 @@
+//! Runs a backend on cases and collects what differs from the reference.
+
+use std::fmt;
+
+use laterna_graph::{
+    Backend, CompileError, CompileOptions, Graph, Node, Op, OpFacts, RunError, Support, reference,
+};
+use laterna_tensor::{DType, Tensor};
+use thiserror::Error;
+
+use crate::{Case, Difference, cases, compare, random_case};
+
+/// Random graphs that a backend must run.
+const RANDOM_GRAPHS: u64 = 64;
+
+/// A case that a backend does not pass.
+#[derive(Debug)]
+pub struct Failure {
+    /// The case.
+    pub case: String,
+    /// What went wrong.
+    pub problem: Problem,
+}
+
+/// What went wrong.
+#[derive(Debug, Error)]
+pub enum Problem {
+    /// The backend does not compile the graph.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The backend does not run the program.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The result differs.
+    #[error("output {output}: {difference}")]
+    Result {
+        /// The output.
+        output: String,
+        /// How it differs.
+        difference: Difference,
+    },
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.case, self.problem)
+    }
+}
+
+/// All cases that a backend does not pass.
+#[derive(Debug, Error)]
+pub struct Failures(pub Vec<Failure>);
+
+impl fmt::Display for Failures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cases fail", self.0.len())?;
+        self.0.iter().try_for_each(|failure| write!(f, "\n{failure}"))
+    }
+}
+
+/// Runs every case, and random graphs.
+///
+/// # Errors
+/// All that fail.
+pub fn check(backend: &dyn Backend) -> Result<(), Failures> {
+    let all = cases().into_iter().chain((0..RANDOM_GRAPHS).map(random_case));
+    let applicable = all.filter(|case| converts_types(backend, &case.graph));
+    let failures: Vec<_> = applicable.filter_map(|case| failure(backend, case)).collect();
+    if failures.is_empty() { Ok(()) } else { Err(Failures(failures)) }
+}
+
+/// Which element types a device converts is its own choice, and it says so;
+/// everything else it must support.
+fn converts_types(backend: &dyn Backend, graph: &Graph) -> bool {
+    let mut casts = graph.nodes().iter().filter(|node| matches!(node.op, Op::Cast { .. }));
+    casts.all(|node| supports(backend, graph, node))
+}
+
+fn supports(backend: &dyn Backend, graph: &Graph, node: &Node) -> bool {
+    let inputs: Vec<_> = node.inputs.iter().map(|&id| graph.ty(id)).collect();
+    let layouts: Vec<_> = node.inputs.iter().map(|&id| graph.value(id).layout).collect();
+    let output = graph.ty(node.output);
+    let facts = OpFacts { inputs: &inputs, layouts: &layouts, output };
+    backend.supports(&node.op, facts) == Support::Yes
+}
+
+fn failure(backend: &dyn Backend, case: Case) -> Option<Failure> {
+    let problem = check_case(backend, &case).err()?;
+    Some(Failure { case: case.name, problem })
+}
+
+/// Compiles the case's graph and runs it twice: an instance must not carry
+/// anything from one run into the next.
+fn check_case(backend: &dyn Backend, case: &Case) -> Result<(), Problem> {
+    let expected = reference::run(&case.graph, &case.weights, &case.inputs)
+        .expect("the reference runs every case");
+    let program = backend.compile(&case.graph, &case.weights, &CompileOptions::default())?;
+    let mut instance = program.spawn()?;
+    let inputs: Vec<_> = case.inputs.iter().map(Tensor::view).collect();
+    for _ in 0..2 {
+        let mut outputs: Vec<_> = expected.iter().map(unwritten).collect();
+        let mut views: Vec<_> = outputs.iter_mut().map(Tensor::view_mut).collect();
+        instance.run(&inputs, &mut views)?;
+        check_outputs(case, &expected, &outputs)?;
+    }
+    Ok(())
+}
+
+fn check_outputs(case: &Case, expected: &[Tensor], found: &[Tensor]) -> Result<(), Problem> {
+    for ((name, _), (expected, found)) in
+        case.graph.outputs().iter().zip(expected.iter().zip(found))
+    {
+        compare(expected, found, case.tolerance)
+            .map_err(|difference| Problem::Result { output: name.to_string(), difference })?;
+    }
+    Ok(())
+}
+
+/// A tensor like `expected` of numbers that no case computes.
+fn unwritten(expected: &Tensor) -> Tensor {
+    let shape = expected.shape();
+    let tensor = match expected.dtype() {
+        DType::I64 => Tensor::from_i64(shape, vec![i64::MIN; shape.elements()]),
+        _ => Tensor::from_f32(shape, vec![f32::NAN; shape.elements()]),
+    };
+    tensor.expect("as many elements as the shape")
+}

@@ -6,12 +6,14 @@
 //! at the public entry, where a wrong one is a bug of the caller and panics.
 
 mod aligned;
+pub mod attention;
 pub mod ceiling;
 mod chunks;
 pub mod conv;
 pub mod elementwise;
 pub mod gemm;
 pub mod isa;
+mod lanes;
 pub mod lookup;
 pub mod math;
 pub mod norm;
@@ -24,6 +26,7 @@ mod strided;
 mod testing;
 
 pub use aligned::AlignedBuffer;
+pub use attention::{AttentionShape, Tokens, attention, attention_scratch_len};
 pub use conv::{ConvShape, Padding, conv2d};
 pub use gemm::{BatchBias, Epilogue, PackedWeights, ReadWeights, Residual, WeightShape, linear};
 pub use isa::{Isa, IsaError};

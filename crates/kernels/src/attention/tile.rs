@@ -1,0 +1,258 @@
+//! A tile of queries against the keys of its head, block by block.
+
+use super::{AttentionShape, Job};
+use crate::gemm::driver::part;
+use crate::gemm::micro::{Product, RowPointers, multiply};
+use crate::isa::{MAX_LANES, MAX_TILE_ROWS, MAX_TILE_VECTORS, Simd, SimdOp};
+use crate::math::exp2;
+use std::ops::Range;
+
+/// Keys of one block: a multiple of every panel width. Scores of a tile stay in the first-level
+/// cache, and the block's keys and values in the second.
+pub(crate) const KEY_BLOCK: usize = 256;
+
+/// Queries of one task.
+const MAX_QUERIES: usize = super::TILES_PER_TASK * MAX_TILE_ROWS;
+
+/// Attends the given tiles of queries of one head (counted over the batch).
+pub(crate) fn attend<S: Simd>(s: S, job: &Job<'_>, head: usize, tiles: Range<usize>) {
+    let first = part(job.shape.queries, job.tiles, tiles.start).start;
+    let mut state = State { max: [f32::NEG_INFINITY; MAX_QUERIES], sum: [0.0; MAX_QUERIES] };
+    for key in (0..job.shape.keys).step_by(KEY_BLOCK) {
+        for tile in tiles.clone() {
+            let queries = part(job.shape.queries, job.tiles, tile);
+            let keys = key..visible_keys(job.shape, &queries).min(key + KEY_BLOCK);
+            if keys.is_empty() {
+                continue;
+            }
+            let local = queries.start - first..queries.end - first;
+            let last = keys.end == visible_keys(job.shape, &queries);
+            let mut step = Step { job, head, queries, keys, last };
+            step.run(s, &mut state.max[local.clone()], &mut state.sum[local]);
+        }
+    }
+}
+
+/// The end of the keys that any of `queries` attends to.
+fn visible_keys(shape: &AttentionShape, queries: &Range<usize>) -> usize {
+    if shape.causal { queries.end } else { shape.keys }
+}
+
+/// The largest score of each query so far, and the sum of 2^(score - max).
+struct State {
+    max: [f32; MAX_QUERIES],
+    sum: [f32; MAX_QUERIES],
+}
+
+/// Scores, and then weights, of a tile: `[rows, KEY_BLOCK]`.
+#[repr(align(64))]
+struct Scores([f32; MAX_TILE_ROWS * KEY_BLOCK]);
+
+/// A part of the output of a tile: `[rows, vectors * LANES]`.
+#[repr(align(64))]
+struct Sums([f32; MAX_TILE_ROWS * MAX_TILE_VECTORS * MAX_LANES]);
+
+/// One tile of queries and one block of keys.
+struct Step<'a> {
+    job: &'a Job<'a>,
+    head: usize,
+    queries: Range<usize>,
+    keys: Range<usize>,
+    /// Whether no later block has keys for these queries.
+    last: bool,
+}
+
+impl Step<'_> {
+    fn run<S: Simd>(&mut self, s: S, max: &mut [f32], sum: &mut [f32]) {
+        let mut scores = Scores([0.0; MAX_TILE_ROWS * KEY_BLOCK]);
+        self.scores(s, &mut scores);
+        let mut factors = [0.0; MAX_TILE_ROWS];
+        for (row, query) in self.queries.clone().enumerate() {
+            let visible = if self.job.shape.causal { query + 1 } else { self.keys.end };
+            let visible = visible.clamp(self.keys.start, self.keys.end) - self.keys.start;
+            let row_scores = &mut scores.0[row * KEY_BLOCK..][..self.keys.len()];
+            let softmax = Softmax { scores: row_scores, visible, max: max[row], sum: sum[row] };
+            (max[row], sum[row], factors[row]) = s.vectorize(softmax);
+        }
+        // The sums so far are scaled to the new maximum, and the final ones divided by their sum.
+        let finals: [f32; MAX_TILE_ROWS] =
+            std::array::from_fn(
+                |row| if self.last { 1.0 / sum.get(row).unwrap_or(&1.0) } else { 1.0 },
+            );
+        self.add_values(s, &scores, &factors, &finals);
+    }
+
+    fn rows(&self) -> usize {
+        self.queries.len()
+    }
+
+    /// The packed keys and values of the head.
+    fn packed(&self) -> *const f32 {
+        self.job.packed.get().wrapping_add(self.head * self.job.layout.len())
+    }
+
+    /// Index of the first channel of this head of a query, for tokens with the given stride.
+    fn position(&self, query: usize, stride: usize) -> usize {
+        let AttentionShape { heads, queries, head_dim, .. } = *self.job.shape;
+        (self.head / heads * queries + query) * stride + self.head % heads * head_dim
+    }
+
+    /// scores = q k^T of the block's keys, padded to whole panels.
+    fn scores<S: Simd>(&self, s: S, scores: &mut Scores) {
+        let layout = self.job.layout;
+        let q = self.job.q;
+        let mut a: RowPointers = [std::ptr::null(); MAX_TILE_ROWS];
+        for (pointer, query) in a.iter_mut().zip(self.queries.clone()) {
+            *pointer = q.values[self.position(query, q.stride)..][..layout.head_dim].as_ptr();
+        }
+        for key in self.keys.clone().step_by(layout.panel_width) {
+            let product = Product {
+                a: &[a],
+                depth: layout.head_dim,
+                ahead: 0,
+                b: self.packed().wrapping_add(layout.key_panel(key)),
+                c: scores.0[key - self.keys.start..].as_mut_ptr(),
+                c_stride: KEY_BLOCK,
+                accumulate: false,
+            };
+            // SAFETY: the pointers of A are to `head_dim` floats of `q`; the panel was packed; a
+            // panel's width divides KEY_BLOCK, so that its columns are inside the scores.
+            unsafe { multiply(s, self.rows(), S::TILE_VECTORS, product) };
+        }
+    }
+
+    /// out = (out * factors + weights v) * finals, where out counts as zero in the first block.
+    fn add_values<S: Simd>(&self, s: S, weights: &Scores, factors: &[f32], finals: &[f32]) {
+        let layout = self.job.layout;
+        let a = std::array::from_fn(|row| weights.0[row * KEY_BLOCK..].as_ptr());
+        for channel in (0..layout.head_dim).step_by(layout.panel_width) {
+            let mut sums = Sums([0.0; MAX_TILE_ROWS * MAX_TILE_VECTORS * MAX_LANES]);
+            let width = layout.value_width(channel);
+            let columns = width.min(layout.head_dim - channel);
+            let first = self.keys.start == 0;
+            if !first {
+                s.vectorize(self.scale(
+                    &mut sums,
+                    channel,
+                    width,
+                    columns,
+                    factors,
+                    Direction::Load,
+                ));
+            }
+            let product = Product {
+                a: &[a],
+                depth: self.keys.len(),
+                ahead: 0,
+                b: self.packed().wrapping_add(layout.value_row(self.keys.start, channel)),
+                c: sums.0.as_mut_ptr(),
+                c_stride: width,
+                accumulate: !first,
+            };
+            // SAFETY: rows of A are rows of the weights, which hold the block's keys; the panel's
+            // rows of these keys were packed; the buffer holds a tile of any instruction set.
+            unsafe { multiply(s, self.rows(), width / S::LANES, product) };
+            s.vectorize(self.scale(&mut sums, channel, width, columns, finals, Direction::Store));
+        }
+    }
+
+    fn scale<'b>(
+        &self,
+        sums: &'b mut Sums,
+        channel: usize,
+        width: usize,
+        columns: usize,
+        factors: &'b [f32],
+        direction: Direction,
+    ) -> Scale<'b> {
+        let stride = self.job.out_stride;
+        let start = self.position(self.queries.start, stride) + channel;
+        let out = self.job.out.get().wrapping_add(start);
+        Scale { sums, width, columns, rows: self.rows(), factors, out, stride, direction }
+    }
+}
+
+/// Turns a row of scores into weights 2^(score - max) and updates the row's maximum and sum.
+/// Returns both, and the factor by which sums made with the old maximum are to be multiplied.
+struct Softmax<'a> {
+    scores: &'a mut [f32],
+    /// Scores from here on belong to keys that the query does not attend to.
+    visible: usize,
+    max: f32,
+    sum: f32,
+}
+
+impl SimdOp for Softmax<'_> {
+    type Output = (f32, f32, f32);
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) -> (f32, f32, f32) {
+        let (visible, hidden) = self.scores.split_at_mut(self.visible);
+        hidden.fill(0.0);
+        let mut whole = visible.chunks_exact_mut(S::LANES);
+        let mut largest = s.splat(self.max);
+        for x in whole.by_ref() {
+            largest = s.max(largest, s.read(x));
+        }
+        let rest = whole.into_remainder();
+        let max = rest.iter().fold(s.reduce_max(largest), |max, &x| max.max(x));
+        // Without any visible key so far there is nothing to scale, and inf - inf is avoided.
+        let shift = s.splat(if max == f32::NEG_INFINITY { 0.0 } else { max });
+        let mut total = s.zero();
+        let mut whole = visible.chunks_exact_mut(S::LANES);
+        for x in whole.by_ref() {
+            let weight = exp2(s, s.sub(s.read(x), shift));
+            total = s.add(total, weight);
+            s.write(x, weight);
+        }
+        let rest = whole.into_remainder();
+        let weight = exp2(s, s.sub(s.read(rest), shift));
+        s.write(rest, weight);
+        let rest: f32 = rest.iter().sum();
+        let mut factor = [0.0; MAX_LANES];
+        s.write(&mut factor, exp2(s, s.sub(s.splat(self.max), shift)));
+        (max, self.sum * factor[0] + s.reduce_sum(total) + rest, factor[0])
+    }
+}
+
+enum Direction {
+    /// sums = out * factors
+    Load,
+    /// out = sums * factors
+    Store,
+}
+
+/// Moves a tile between its buffer and the output, and multiplies each row by its factor.
+struct Scale<'a> {
+    sums: &'a mut Sums,
+    /// Floats in a row of `sums`, and how many of them are in the output.
+    width: usize,
+    columns: usize,
+    rows: usize,
+    factors: &'a [f32],
+    out: *mut f32,
+    stride: usize,
+    direction: Direction,
+}
+
+impl SimdOp for Scale<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        for (row, &factor) in self.factors.iter().enumerate().take(self.rows) {
+            let sums = &mut self.sums.0[row * self.width..][..self.columns];
+            let out = self.out.wrapping_add(row * self.stride);
+            // SAFETY: the row's columns are inside the output, which `attention` checked, and this
+            // task alone uses these queries' channels of this head.
+            let out = unsafe { std::slice::from_raw_parts_mut(out, self.columns) };
+            let (from, to) = match self.direction {
+                Direction::Load => (out, sums),
+                Direction::Store => (sums, out),
+            };
+            for (to, from) in to.chunks_mut(S::LANES).zip(from.chunks(S::LANES)) {
+                s.write(to, s.mul(s.read(from), s.splat(factor)));
+            }
+        }
+    }
+}

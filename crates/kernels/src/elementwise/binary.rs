@@ -3,8 +3,10 @@
 
 use crate::chunks::{TASK_ELEMENTS, for_each_chunk};
 use crate::isa::{Isa, Simd, SimdOp, Variant, pick, run, variants};
+use crate::lanes::{Lanewise, for_lanes};
 use crate::pool::Pool;
 use crate::strided::{MAX_RANK, Run, Walk};
+use std::ops::Range;
 
 /// An element-wise function of two operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,7 +96,7 @@ fn entry<S: Simd>(
     start: usize,
     out: &mut [f32],
 ) {
-    run::<S, _>(Range { function, walk: &broadcast.walk, a, b, start, out });
+    run::<S, _>(Part { function, walk: &broadcast.walk, a, b, start, out });
 }
 
 /// out = function(a, b), the operands read as `broadcast` says.
@@ -113,14 +115,14 @@ pub fn binary(
     assert_eq!(out.len(), broadcast.elements(), "out has the joint shape");
     let needed = [broadcast.walk.reach(0), broadcast.walk.reach(1)];
     assert!(a.len() >= needed[0] && b.len() >= needed[1], "operands fit the shapes");
-    let range = pick(VARIANTS, isa);
+    let part = pick(VARIANTS, isa);
     for_each_chunk(pool, out, TASK_ELEMENTS, |index, out| {
-        range(function, broadcast, a, b, index * TASK_ELEMENTS, out);
+        part(function, broadcast, a, b, index * TASK_ELEMENTS, out);
     });
 }
 
 /// The elements `start .. start + out.len()` of the result.
-struct Range<'a> {
+struct Part<'a> {
     function: Binary,
     walk: &'a Walk<2>,
     a: &'a [f32],
@@ -129,26 +131,21 @@ struct Range<'a> {
     out: &'a mut [f32],
 }
 
-impl SimdOp for Range<'_> {
+impl SimdOp for Part<'_> {
     type Output = ();
 
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
         for Run { start, len, offsets: [a, b] } in self.walk.runs(self.start, self.out.len()) {
             let out = &mut self.out[start..][..len];
+            let (row_a, constant_a) = (&self.a[a..], Constant(self.a[a]));
+            let (row_b, constant_b) = (&self.b[b..], Constant(self.b[b]));
             // An operand that is not constant along the innermost axis is contiguous there.
             match self.walk.inner_strides() {
-                [0, 0] => combine(s, self.function, Constant(self.a[a]), Constant(self.b[b]), out),
-                [0, _] => {
-                    combine(s, self.function, Constant(self.a[a]), Row(&self.b[b..][..len]), out)
-                }
-                [_, 0] => {
-                    combine(s, self.function, Row(&self.a[a..][..len]), Constant(self.b[b]), out)
-                }
-                [_, _] => {
-                    let (a, b) = (Row(&self.a[a..][..len]), Row(&self.b[b..][..len]));
-                    combine(s, self.function, a, b, out)
-                }
+                [0, 0] => combine(s, self.function, constant_a, constant_b, out),
+                [0, _] => combine(s, self.function, constant_a, Row(&row_b[..len]), out),
+                [_, 0] => combine(s, self.function, Row(&row_a[..len]), constant_b, out),
+                [_, _] => combine(s, self.function, Row(&row_a[..len]), Row(&row_b[..len]), out),
             }
         }
     }
@@ -156,8 +153,8 @@ impl SimdOp for Range<'_> {
 
 /// One operand along a run.
 trait Operand: Copy {
-    /// The vector at element `i`, as far as the operand reaches.
-    fn at<S: Simd>(self, s: S, i: usize) -> S::V;
+    /// The elements of `at`, at most one vector.
+    fn read<S: Simd>(self, s: S, at: Range<usize>) -> S::V;
 }
 
 #[derive(Clone, Copy)]
@@ -165,8 +162,8 @@ struct Row<'a>(&'a [f32]);
 
 impl Operand for Row<'_> {
     #[inline(always)]
-    fn at<S: Simd>(self, s: S, i: usize) -> S::V {
-        s.read(&self.0[i..])
+    fn read<S: Simd>(self, s: S, at: Range<usize>) -> S::V {
+        s.read(&self.0[at])
     }
 }
 
@@ -175,15 +172,34 @@ struct Constant(f32);
 
 impl Operand for Constant {
     #[inline(always)]
-    fn at<S: Simd>(self, s: S, _: usize) -> S::V {
+    fn read<S: Simd>(self, s: S, _: Range<usize>) -> S::V {
         s.splat(self.0)
     }
 }
 
 #[inline(always)]
 fn combine<S: Simd>(s: S, function: Binary, a: impl Operand, b: impl Operand, out: &mut [f32]) {
-    for (i, out) in out.chunks_mut(S::LANES).enumerate() {
-        let i = i * S::LANES;
-        s.write(out, function.apply(s, a.at(s, i), b.at(s, i)));
+    let len = out.len();
+    match function {
+        Binary::Add => for_lanes(s, len, Combine { function: Binary::Add, a, b, out }),
+        Binary::Sub => for_lanes(s, len, Combine { function: Binary::Sub, a, b, out }),
+        Binary::Mul => for_lanes(s, len, Combine { function: Binary::Mul, a, b, out }),
+        Binary::Div => for_lanes(s, len, Combine { function: Binary::Div, a, b, out }),
+    }
+}
+
+/// One run of the result.
+struct Combine<'a, A, B> {
+    function: Binary,
+    a: A,
+    b: B,
+    out: &'a mut [f32],
+}
+
+impl<A: Operand, B: Operand> Lanewise for Combine<'_, A, B> {
+    #[inline(always)]
+    fn step<S: Simd>(&mut self, s: S, at: Range<usize>) {
+        let (a, b) = (self.a.read(s, at.clone()), self.b.read(s, at.clone()));
+        s.write(&mut self.out[at], self.function.apply(s, a, b));
     }
 }

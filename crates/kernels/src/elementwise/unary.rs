@@ -3,8 +3,10 @@
 use super::{ActivationLoop, unswitch};
 use crate::chunks::{TASK_ELEMENTS, for_each_chunk};
 use crate::isa::{Isa, Simd, SimdOp, Variant, pick, run, variants};
+use crate::lanes::{Lanewise, for_lanes};
 use crate::math::Activation;
 use crate::pool::Pool;
+use std::ops::Range;
 
 /// An element-wise function.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +27,18 @@ pub enum Unary {
         /// Upper limit.
         max: f32,
     },
+}
+
+impl Unary {
+    #[inline(always)]
+    fn apply<S: Simd>(self, s: S, x: S::V) -> S::V {
+        match self {
+            Self::Activation(activation) => activation.apply(s, x),
+            Self::Affine { scale, offset } => s.fma(x, s.splat(scale), s.splat(offset)),
+            // x comes second in both, so that NaN passes.
+            Self::Clamp { min, max } => s.min(s.splat(max), s.max(s.splat(min), x)),
+        }
+    }
 }
 
 type Entry = fn(Unary, &[f32], &mut [f32]);
@@ -71,35 +85,32 @@ impl SimdOp for Map<'_> {
     fn eval<S: Simd>(self, s: S) {
         match self.function {
             Unary::Activation(activation) => unswitch(s, activation, self),
-            Unary::Affine { scale, offset } => {
-                let (scale, offset) = (s.splat(scale), s.splat(offset));
-                for (out, x) in self.vectors::<S>() {
-                    s.write(out, s.fma(s.read(x), scale, offset));
-                }
-            }
-            Unary::Clamp { min, max } => {
-                let (min, max) = (s.splat(min), s.splat(max));
-                for (out, x) in self.vectors::<S>() {
-                    // x comes second, so that NaN passes.
-                    s.write(out, s.min(max, s.max(min, s.read(x))));
-                }
-            }
+            Unary::Affine { scale, offset } => self.all(s, Unary::Affine { scale, offset }),
+            Unary::Clamp { min, max } => self.all(s, Unary::Clamp { min, max }),
         }
     }
 }
 
-impl<'a> Map<'a> {
+impl Map<'_> {
+    /// Maps everything by `function`, whose variant is a constant.
     #[inline(always)]
-    fn vectors<S: Simd>(self) -> impl Iterator<Item = (&'a mut [f32], &'a [f32])> {
-        self.out.chunks_mut(S::LANES).zip(self.x.chunks(S::LANES))
+    fn all<S: Simd>(self, s: S, function: Unary) {
+        let len = self.out.len();
+        for_lanes(s, len, Map { function, x: &self.x[..len], out: self.out });
     }
 }
 
 impl ActivationLoop for Map<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S, activation: Activation) {
-        for (out, x) in self.vectors::<S>() {
-            s.write(out, activation.apply(s, s.read(x)));
-        }
+        self.all(s, Unary::Activation(activation));
+    }
+}
+
+impl Lanewise for Map<'_> {
+    #[inline(always)]
+    fn step<S: Simd>(&mut self, s: S, at: Range<usize>) {
+        let y = self.function.apply(s, s.read(&self.x[at.clone()]));
+        s.write(&mut self.out[at], y);
     }
 }

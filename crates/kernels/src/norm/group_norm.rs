@@ -10,8 +10,10 @@ use super::split;
 use crate::chunks::for_each_chunk;
 use crate::elementwise::{ActivationLoop, unswitch};
 use crate::isa::{Isa, MAX_LANES, Simd, SimdOp, Variant, pick, run, variants};
+use crate::lanes::{Lanewise, for_lanes};
 use crate::math::Activation;
 use crate::pool::Pool;
+use std::ops::Range;
 
 /// Floats of a chunk: read twice by the moments' pass, so a share of a second-level cache.
 const CHUNK_ELEMENTS: usize = 1 << 15;
@@ -256,27 +258,31 @@ fn block_rows(block: &[f32], stride: usize, columns: usize) -> [&[f32]; ROW_BLOC
 /// sums += the sum of each column of the block.
 #[inline(always)]
 fn add_rows<S: Simd>(s: S, block: &[f32], stride: usize, sums: &mut [f32]) {
-    let [a, b, c, d] = block_rows(block, stride, sums.len());
-    if d.is_empty() {
-        for row in [a, b, c] {
-            add_row(s, row, sums);
+    let rows = block_rows(block, stride, sums.len());
+    if rows.iter().all(|row| row.len() == sums.len()) {
+        for_lanes(s, sums.len(), Sums { rows: rows.map(|row| &row[..sums.len()]), sums });
+    } else {
+        for row in rows.iter().take_while(|row| !row.is_empty()) {
+            for_lanes(s, sums.len(), Sums { rows: [&row[..sums.len()]], sums });
         }
-        return;
-    }
-    let pairs = a.chunks(S::LANES).zip(b.chunks(S::LANES));
-    let pairs = pairs.zip(c.chunks(S::LANES).zip(d.chunks(S::LANES)));
-    for (sum, ((a, b), (c, d))) in sums.chunks_mut(S::LANES).zip(pairs) {
-        let total = s.add(s.add(s.read(a), s.read(b)), s.add(s.read(c), s.read(d)));
-        let total = s.add(s.read(sum), total);
-        s.write(sum, total);
     }
 }
 
-#[inline(always)]
-fn add_row<S: Simd>(s: S, row: &[f32], sums: &mut [f32]) {
-    for (sum, x) in sums.chunks_mut(S::LANES).zip(row.chunks(S::LANES)) {
-        let total = s.add(s.read(sum), s.read(x));
-        s.write(sum, total);
+struct Sums<'a, const N: usize> {
+    rows: [&'a [f32]; N],
+    sums: &'a mut [f32],
+}
+
+impl<const N: usize> Lanewise for Sums<'_, N> {
+    #[inline(always)]
+    fn step<S: Simd>(&mut self, s: S, at: Range<usize>) {
+        let mut total = s.read(&self.rows[0][at.clone()]);
+        for row in &self.rows[1..] {
+            total = s.add(total, s.read(&row[at.clone()]));
+        }
+        let sums = &mut self.sums[at];
+        let total = s.add(s.read(sums), total);
+        s.write(sums, total);
     }
 }
 
@@ -290,22 +296,42 @@ fn add_deviations<S: Simd>(
     sums: &mut [f32],
     squares: &mut [f32],
 ) {
-    let rows = block_rows(block, stride, shifts.len());
-    let present = rows.iter().filter(|row| !row.is_empty()).count();
-    let columns = shifts.chunks(S::LANES).zip(sums.chunks_mut(S::LANES));
-    for (i, ((shift, sum), square)) in columns.zip(squares.chunks_mut(S::LANES)).enumerate() {
-        let shift = s.read(shift);
+    let columns = shifts.len();
+    let (sums, squares) = (&mut sums[..columns], &mut squares[..columns]);
+    let rows = block_rows(block, stride, columns);
+    if rows.iter().all(|row| row.len() == columns) {
+        let rows = rows.map(|row| &row[..columns]);
+        for_lanes(s, columns, Deviations { rows, shifts, sums, squares });
+    } else {
+        for row in rows.iter().take_while(|row| !row.is_empty()) {
+            for_lanes(s, columns, Deviations { rows: [&row[..columns]], shifts, sums, squares });
+        }
+    }
+}
+
+struct Deviations<'a, const N: usize> {
+    rows: [&'a [f32]; N],
+    shifts: &'a [f32],
+    sums: &'a mut [f32],
+    squares: &'a mut [f32],
+}
+
+impl<const N: usize> Lanewise for Deviations<'_, N> {
+    #[inline(always)]
+    fn step<S: Simd>(&mut self, s: S, at: Range<usize>) {
+        let shift = s.read(&self.shifts[at.clone()]);
         let (mut total, mut total_square) = (s.zero(), s.zero());
-        for row in &rows[..present] {
-            let x = &row[i * S::LANES..];
-            let d = s.sub(s.read(x), shift);
+        for row in &self.rows {
+            let d = s.sub(s.read(&row[at.clone()]), shift);
             total = s.add(total, d);
             total_square = s.fma(d, d, total_square);
         }
-        let (total, total_square) =
-            (s.add(s.read(sum), total), s.add(s.read(square), total_square));
-        s.write(sum, total);
-        s.write(square, total_square);
+        let sums = &mut self.sums[at.clone()];
+        total = s.add(s.read(sums), total);
+        s.write(sums, total);
+        let squares = &mut self.squares[at];
+        total_square = s.add(s.read(squares), total_square);
+        s.write(squares, total_square);
     }
 }
 
@@ -341,14 +367,29 @@ impl ActivationLoop for Apply<'_> {
         let (means, rest) = self.coefficients.split_at(width);
         let (scales, offsets) = rest.split_at(width);
         for (x, out) in self.x.chunks(width).zip(self.out.chunks_mut(width)) {
-            let vectors = out.chunks_mut(S::LANES).zip(x.chunks(S::LANES));
-            let affine = means.chunks(S::LANES).zip(scales.chunks(S::LANES));
-            let affine = affine.zip(offsets.chunks(S::LANES));
-            for ((out, x), ((mean, scale), offset)) in vectors.zip(affine) {
-                let centred = s.sub(s.read(x), s.read(mean));
-                let y = s.fma(centred, s.read(scale), s.read(offset));
-                s.write(out, activation.apply(s, y));
-            }
+            let columns = out.len();
+            let coefficients = [means, scales, offsets].map(|values| &values[..columns]);
+            let row = ApplyRow { activation, coefficients, x: &x[..columns], out };
+            for_lanes(s, columns, row);
         }
+    }
+}
+
+struct ApplyRow<'a> {
+    activation: Activation,
+    /// Means, scales and offsets.
+    coefficients: [&'a [f32]; 3],
+    x: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Lanewise for ApplyRow<'_> {
+    #[inline(always)]
+    fn step<S: Simd>(&mut self, s: S, at: Range<usize>) {
+        let [means, scales, offsets] = self.coefficients;
+        let (mean, scale) = (s.read(&means[at.clone()]), s.read(&scales[at.clone()]));
+        let centred = s.sub(s.read(&self.x[at.clone()]), mean);
+        let y = s.fma(centred, scale, s.read(&offsets[at.clone()]));
+        s.write(&mut self.out[at], self.activation.apply(s, y));
     }
 }

@@ -72,12 +72,12 @@ fn normalise_row<S: Simd>(s: S, parameters: &Parameters<'_>, x: &[f32], out: &mu
     let variance = f64::from(squares) / n - correction * correction;
     let (high, low) = split(f64::from(shift) + correction);
     let scale = (1.0 / (variance + f64::from(parameters.eps)).sqrt()) as f32;
-    let moments = [high, low, scale].map(|value| s.splat(value));
+    let (high, low, scale) = (s.splat(high), s.splat(low), s.splat(scale));
     let vectors = out.chunks_mut(S::LANES).zip(x.chunks(S::LANES));
     let affine = parameters.gamma.chunks(S::LANES).zip(parameters.beta.chunks(S::LANES));
     for ((out, x), (gamma, beta)) in vectors.zip(affine) {
-        let centred = s.sub(s.sub(s.read(x), moments[0]), moments[1]);
-        let scaled = s.mul(centred, moments[2]);
+        let centred = s.sub(s.sub(s.read(x), high), low);
+        let scaled = s.mul(centred, scale);
         s.write(out, s.fma(scaled, s.read(gamma), s.read(beta)));
     }
 }

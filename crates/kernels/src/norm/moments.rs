@@ -22,12 +22,13 @@ impl Moments {
     #[inline(always)]
     pub fn of_columns(count: usize, shifts: &[f32], sums: &[f32], squares: &[f32]) -> Self {
         let n = count as f64;
-        let column_mean = |shift: f32, sum: f32| f64::from(shift) + f64::from(sum) / n;
+        let inverse = 1.0 / n;
+        let column_mean = |shift: f32, sum: f32| f64::from(shift) + f64::from(sum) * inverse;
         let means = || shifts.iter().zip(sums).map(|(&shift, &sum)| column_mean(shift, sum));
         let mean = means().sum::<f64>() / shifts.len() as f64;
         let mut total = 0.0;
         for ((column, &sum), &squares) in means().zip(sums).zip(squares) {
-            let within = f64::from(squares) - f64::from(sum) * f64::from(sum) / n;
+            let within = f64::from(squares) - f64::from(sum) * f64::from(sum) * inverse;
             total += within + n * (column - mean) * (column - mean);
         }
         Self { count: n * shifts.len() as f64, mean, squares: total }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use laterna_tensor::{DType, Shape, Tensor, TensorData, TensorView, f16};
-use laterna_weights::{Checkpoint, Keys, Lora, MergeReport, write_safetensors};
+use laterna_weights::{
+    Checkpoint, Keys, Lora, MergeReport, ModelFolder, Precision, write_safetensors,
+};
 
 const LINEAR: &str = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.weight";
 const OUT: &str = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_out.0.weight";
@@ -230,5 +232,24 @@ fn what_does_not_fit_is_named() {
         let error = merged.unwrap_err().to_string();
         assert!(error.contains(expected), "{expected:?} is not in {error:?}");
         assert!(error.contains("lora.safetensors: ") && !error.contains('\n'), "{error}");
+    }
+}
+
+/// The LoRA files written for the fixture model tiny-sd15, in three namings:
+/// every layer must find its weight.
+#[test]
+fn fixture_files_merge_whole() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures");
+    let model = ModelFolder::open(&fixtures.join("models/tiny-sd15")).unwrap();
+    let expected =
+        [("unet", Keys::AsStored, [8, 8, 5]), ("text_encoder", Keys::ClipText, [2, 2, 0])];
+    for (component, keys, merged) in expected {
+        for (file, merged) in ["kohya", "diffusers", "legacy"].iter().zip(merged) {
+            let path = fixtures.join(format!("lora/{file}.safetensors"));
+            let lora = Arc::new(Lora::open(&path).unwrap());
+            let mut weights = model.checkpoint(component, keys, Precision::Full).unwrap();
+            let report = weights.merge(&lora, component, 0.7).unwrap();
+            assert_eq!(report, MergeReport { merged, unmatched: vec![] }, "{file} {component}");
+        }
     }
 }

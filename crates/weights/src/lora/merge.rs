@@ -123,6 +123,14 @@ pub(crate) fn read_patched(
         lora.file.release(&layer.down);
         lora.file.release(&layer.up);
     }
-    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    Ok(RawTensor { dtype: DType::F32, shape: stored.shape, bytes: Cow::Owned(bytes) })
+    let bytes = Cow::Owned(little_endian(&values));
+    Ok(RawTensor { dtype: DType::F32, shape: stored.shape, bytes })
+}
+
+/// The values as a file holds them.
+fn little_endian(values: &[f32]) -> Vec<u8> {
+    let mut bytes = vec![0; size_of_val(values)];
+    let (chunks, _) = bytes.as_chunks_mut();
+    chunks.iter_mut().zip(values).for_each(|(chunk, v)| *chunk = v.to_le_bytes());
+    bytes
 }

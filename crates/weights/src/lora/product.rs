@@ -17,6 +17,9 @@ pub(super) fn add_product(weight: &mut [f32], up: &[f32], down: &[f32], rank: us
     }
     let available = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = available.min(weight.len() * rank / WORK_PER_THREAD + 1);
+    if threads == 1 {
+        return add_rows(weight, up, down, rank);
+    }
     let rows_each = rows.div_ceil(threads);
     thread::scope(|scope| {
         let parts = weight.chunks_mut(rows_each * columns).zip(up.chunks(rows_each * rank));

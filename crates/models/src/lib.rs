@@ -4,6 +4,7 @@
 
 mod autoencoder_kl;
 mod autoencoder_tiny;
+pub mod clip;
 pub mod config;
 mod error;
 mod layers;
@@ -14,6 +15,7 @@ pub mod vae;
 
 pub use autoencoder_kl::AutoencoderKlConfig;
 pub use autoencoder_tiny::AutoencoderTinyConfig;
+pub use clip::{ClipTextConfig, ClipTokenizer};
 pub use config::ConfigError;
 pub use error::ModelError;
 pub use source::Weights;

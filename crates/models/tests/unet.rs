@@ -1,5 +1,7 @@
 //! UNets against PyTorch: every family, at square, odd and batched sizes.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot read its fixture fails")]
+
 mod common;
 
 use common::{Cases, config, weights};

@@ -1,5 +1,7 @@
 //! Autoencoders against PyTorch: both classes, factors 2, 4 and 8.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot read its fixture fails")]
+
 mod common;
 
 use common::{Cases, config, weights};

@@ -1,0 +1,118 @@
+"""Times the whole one-step frame on laterna and other engines in alternating rounds and writes a record."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import engines
+import laterna
+import numpy as np
+import onnxruntime
+import openvino
+import torch
+from frame import Frame, picture
+
+FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "asimd")
+
+
+def machine() -> dict:
+    """What decides the times: processor, cores in use, instruction sets."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    facts = dict(reversed([[part.strip() for part in line.split(":", 1)] for line in lines if ":" in line]))
+    flags = set(facts.get("flags", facts.get("Features", "")).split())
+    return {
+        "cpu": facts.get("model name", platform.processor()),
+        "cores": len(os.sched_getaffinity(0)),
+        "flags": [flag for flag in FLAGS if flag in flags],
+        "system": f"{platform.system()} {platform.release()}",
+    }
+
+
+def versions() -> dict[str, str]:
+    modules = {"torch": torch, "onnxruntime": onnxruntime, "openvino": openvino}
+    return {"python": platform.python_version(), **{name: module.__version__ for name, module in modules.items()}}
+
+
+def timed(run: engines.Run, image: np.ndarray, frames: int) -> list[float]:
+    """Milliseconds of each frame, after one that is thrown away."""
+    run(image)
+    samples = []
+    for _ in range(frames):
+        start = time.perf_counter()
+        run(image)
+        samples.append(1e3 * (time.perf_counter() - start))
+    return samples
+
+
+def distance(outputs: tuple, expected: tuple) -> dict[str, float]:
+    """max |error| / max |reference| of both outputs."""
+    pairs = zip(("picture", "eps"), outputs, expected, strict=True)
+    return {name: float(np.abs(a - b).max() / np.abs(b).max()) for name, a, b in pairs}
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> dict:
+    size, threads = arguments.size, arguments.threads
+    frame = Frame(arguments.model, size, size).eval()
+    image = picture(size, size)
+    runs = {
+        "onnxruntime": engines.ort(arguments.onnx, threads),
+        "openvino": engines.open_vino(arguments.onnx, threads),
+        "pytorch": engines.pytorch(frame, threads),
+    }
+    expected = runs["pytorch"](image.numpy())
+    agreement = {name: distance(run(image.numpy()), expected) for name, run in runs.items()}
+    samples: dict[str, list[float]] = {name: [] for name in runs}
+    benches: list[dict] = []
+    if arguments.laterna:
+        binary = arguments.laterna.resolve()
+        agreement["laterna"] = distance(laterna.frame(binary, arguments.model, frame, image, folder), expected)
+        samples["laterna"] = []
+    for number in range(arguments.rounds):
+        for name, run in runs.items():
+            samples[name] += timed(run, image.numpy(), arguments.frames)
+        if arguments.laterna:
+            benches.append(laterna.bench(binary, arguments.model, size, arguments.frames, threads))
+            samples["laterna"].append(benches[-1]["frame"]["median_ms"])
+        print(f"round {number + 1} of {arguments.rounds}, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
+    return {"samples_ms": samples, "agreement_with_pytorch": agreement, "laterna_bench": benches}
+
+
+def summary(result: dict) -> dict:
+    medians = {name: statistics.median(values) for name, values in result["samples_ms"].items()}
+    ratios = {name: medians["laterna"] / value for name, value in medians.items()} if "laterna" in medians else {}
+    return {"median_ms": medians, "laterna_time_over": ratios}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path, help="diffusers folder that the ONNX file was exported from")
+    parser.add_argument("onnx", type=Path)
+    parser.add_argument("laterna", type=Path, nargs="?", help="the binary; without it only the others are timed")
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--frames", type=int, default=3, help="timed frames of each engine in a round")
+    parser.add_argument("--record", type=Path, help="JSON file to write")
+    arguments = parser.parse_args()
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        result = measure(arguments, Path(folder))
+    head = {"machine": machine(), "load_at_start": load, "versions": versions()}
+    settings = {name: getattr(arguments, name) for name in ("size", "threads", "rounds", "frames")}
+    command = " ".join(["compare.py", *(f"--{name} {value}" for name, value in settings.items())])
+    record = {"command": command, **head, **summary(result), **result}
+    if arguments.record:
+        arguments.record.write_text(json.dumps(record, indent=1) + "\n")
+    print(
+        json.dumps({key: record[key] for key in ("median_ms", "laterna_time_over", "agreement_with_pytorch")}, indent=1)
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -7,9 +7,9 @@ use crate::pool::Pool;
 
 /// Where the packed keys and values of one head lie.
 ///
-/// Keys: panels `[head_dim, panel_width]`, transposed and multiplied by the scale, so that scores
-/// come out ready for the power of two. Values: panels `[keys, vectors * lanes]` of channels, the
-/// last as narrow as it can be. Missing keys and channels are zero.
+/// Keys: panels `[head_dim, vectors * lanes]`, transposed and multiplied by the scale, so that scores
+/// come out ready for the power of two. Values: panels `[keys, vectors * lanes]` of channels. The
+/// last panel of each is as narrow as it can be; missing keys and channels are zero.
 pub(crate) struct HeadLayout {
     pub lanes: usize,
     /// Keys, or channels, of one full panel.
@@ -46,8 +46,13 @@ impl HeadLayout {
         (self.head_dim - channel).next_multiple_of(self.lanes).min(self.panel_width)
     }
 
+    /// Width of the panel of keys from `key` on: whole vectors.
+    pub fn key_width(&self, key: usize) -> usize {
+        (self.keys - key).next_multiple_of(self.lanes).min(self.panel_width)
+    }
+
     fn values_start(&self) -> usize {
-        self.keys.next_multiple_of(self.panel_width) * self.head_dim
+        self.keys.next_multiple_of(self.lanes) * self.head_dim
     }
 }
 
@@ -96,7 +101,7 @@ impl Source<'_> {
     /// # Safety
     /// `out` has a panel of keys writable, which no other thread uses.
     unsafe fn pack_key_panel(&self, k: Tokens<'_>, out: *mut f32) {
-        let (width, depth) = (self.layout.panel_width, self.layout.head_dim);
+        let (width, depth) = (self.layout.key_width(self.first), self.layout.head_dim);
         // SAFETY: the caller vouches for the panel; the scratch holds floats of any content.
         let out = unsafe { std::slice::from_raw_parts_mut(out, width * depth) };
         let scale = self.shape.scale * std::f32::consts::LOG2_E;

@@ -2,7 +2,7 @@
 
 use super::{AttentionShape, Job};
 use crate::gemm::driver::part;
-use crate::gemm::micro::{Product, RowPointers, multiply};
+use crate::gemm::micro::{Later, Product, RowPointers, multiply};
 use crate::isa::{MAX_LANES, MAX_TILE_ROWS, MAX_TILE_VECTORS, Simd, SimdOp};
 use crate::math::exp2;
 use std::ops::Range;
@@ -110,6 +110,7 @@ impl Step<'_> {
                 a: &[a],
                 depth: layout.head_dim,
                 ahead: 0,
+                later: Later::NONE,
                 b: self.packed().wrapping_add(layout.key_panel(key)),
                 c: scores.0[key - self.keys.start..].as_mut_ptr(),
                 c_stride: KEY_BLOCK,
@@ -117,7 +118,7 @@ impl Step<'_> {
             };
             // SAFETY: the pointers of A are to `head_dim` floats of `q`; the panel was packed; a
             // panel's width divides KEY_BLOCK, so that its columns are inside the scores.
-            unsafe { multiply(s, self.rows(), S::TILE_VECTORS, product) };
+            unsafe { multiply(s, self.rows(), layout.key_width(key) / S::LANES, product) };
         }
     }
 
@@ -144,6 +145,7 @@ impl Step<'_> {
                 a: &[a],
                 depth: self.keys.len(),
                 ahead: 0,
+                later: Later::NONE,
                 b: self.packed().wrapping_add(layout.value_row(self.keys.start, channel)),
                 c: sums.0.as_mut_ptr(),
                 c_stride: width,

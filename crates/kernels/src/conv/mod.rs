@@ -142,6 +142,7 @@ pub fn conv2d(
             rows,
             out: SendPointer(out.as_mut_ptr()),
             out_stride,
+            threads: pool.threads(),
             split: Split::new(rows, weights, pool.threads()),
         },
     );

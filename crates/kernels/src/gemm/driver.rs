@@ -2,7 +2,7 @@
 //! Consecutive tasks share a group, whose weights then stay in the second-level cache.
 
 use super::epilogue::{Epilogue, Finish, TileBuffer};
-use super::micro::{Product, RowPointers, multiply};
+use super::micro::{Later, Product, RowPointers, multiply};
 use super::pack::{PackedWeights, SendPointer};
 use crate::aligned::LINE_BYTES;
 use crate::isa::{MAX_TILE_ROWS, Simd, Variant, pick, variants};
@@ -12,9 +12,9 @@ use std::ops::Range;
 /// Taps that one pass of the micro-kernel covers; larger kernels take several passes.
 pub(crate) const MAX_TAPS: usize = 9;
 
-/// Bytes of weights that a task keeps in the second-level cache while it walks its rows; half of
-/// the 2 MiB of current server cores, the rest is for rows of A and C.
-const GROUP_BYTES: usize = 1 << 20;
+/// Bytes of weights that a task keeps in the second-level cache while it walks its rows: a third
+/// of the 2 MiB of current server cores, as much again being on its way for the next pass.
+const GROUP_BYTES: usize = 700 << 10;
 
 /// Tasks for each thread, so that a thread that was held up leaves little behind.
 const TASKS_PER_THREAD: usize = 16;
@@ -47,6 +47,7 @@ pub(crate) struct Job<'a> {
     /// `[rows, columns]`, large enough: checked by the public entry.
     pub out: SendPointer,
     pub out_stride: usize,
+    pub threads: usize,
     pub split: Split,
 }
 
@@ -112,68 +113,109 @@ pub(crate) fn part(whole: usize, parts: usize, index: usize) -> Range<usize> {
 
 fn task<S: Simd>(job: &Job<'_>, index: usize) {
     let s = S::detect().expect("an entry is picked only for an available Isa");
-    let Split { tiles, row_blocks, panel_groups, pass_taps, pass_channels } = job.split;
+    let Split { tiles, row_blocks, pass_taps, pass_channels, .. } = job.split;
     let tiles = part(tiles, row_blocks, index % row_blocks);
-    let panels = part(job.weights.panels(), panel_groups, index / row_blocks);
+    let panels = job.panels(index);
     let shape = job.weights.shape();
     for tap in (0..shape.taps).step_by(pass_taps) {
         for channel in (0..shape.inputs).step_by(pass_channels) {
             let taps = tap..(tap + pass_taps).min(shape.taps);
             let channels = channel..(channel + pass_channels).min(shape.inputs);
-            pass(s, job, tiles.clone(), panels.clone(), taps, channels);
+            let last = taps.end == shape.taps && channels.end == shape.inputs;
+            let k = taps.start * shape.inputs + channels.start;
+            let next = if last {
+                job.weights_after(index)
+            } else {
+                job.weights.panel(panels.start, k + taps.len() * channels.len()).as_ptr()
+            };
+            let pass = Pass { job, panels: panels.clone(), taps, channels };
+            pass.run(s, tiles.clone(), next);
         }
     }
 }
 
+impl Job<'_> {
+    /// The panels of a task.
+    fn panels(&self, index: usize) -> Range<usize> {
+        let Split { row_blocks, panel_groups, .. } = self.split;
+        part(self.weights.panels(), panel_groups, index / row_blocks)
+    }
+
+    /// The first weights of the task that this thread will probably claim next, or null when they
+    /// are those of task `index`.
+    fn weights_after(&self, index: usize) -> *const f32 {
+        let next = index + self.threads;
+        if next >= self.split.row_blocks * self.split.panel_groups {
+            return std::ptr::null();
+        }
+        let (panel, next_panel) = (self.panels(index).start, self.panels(next).start);
+        if panel == next_panel {
+            return std::ptr::null();
+        }
+        self.weights.panel(next_panel, 0).as_ptr()
+    }
+}
+
 /// One pass over a task's tiles: the given taps and channels of its panels.
-#[inline(always)]
-fn pass<S: Simd>(
-    s: S,
-    job: &Job<'_>,
-    tiles: Range<usize>,
+struct Pass<'a> {
+    job: &'a Job<'a>,
     panels: Range<usize>,
     taps: Range<usize>,
     channels: Range<usize>,
-) {
-    let mut pointers = [[std::ptr::null(); MAX_TILE_ROWS]; MAX_TAPS];
-    for tile in tiles {
-        let rows = part(job.rows, job.split.tiles, tile);
-        job.gather.fill(rows.clone(), taps.clone(), channels.start, &mut pointers);
-        let a = &pointers[..taps.len()];
-        for panel in panels.clone() {
-            let tile = TilePass { rows: rows.clone(), panel, taps: &taps, channels: &channels };
-            tile.run(s, job, a);
+}
+
+impl Pass<'_> {
+    /// `next`: weights that the next pass will read, or null.
+    fn run<S: Simd>(&self, s: S, tiles: Range<usize>, next: *const f32) {
+        let job = self.job;
+        let mut pointers = [[std::ptr::null(); MAX_TILE_ROWS]; MAX_TAPS];
+        // As many lines as the pass itself reads, spread over its tiles.
+        let lines_per_block = match next.is_null() {
+            true => 0,
+            false => (S::TILE_VECTORS * S::LANES).div_ceil(tiles.len()),
+        };
+        let mut later = Later { start: next, lines_per_block };
+        for tile in tiles {
+            let rows = part(job.rows, job.split.tiles, tile);
+            job.gather.fill(rows.clone(), self.taps.clone(), self.channels.start, &mut pointers);
+            for panel in self.panels.clone() {
+                let tile = TilePass { pass: self, rows: rows.clone(), panel, later };
+                tile.run(s, &pointers[..self.taps.len()]);
+                later = later.after(self.taps.len(), self.channels.len());
+            }
         }
     }
 }
 
 /// One tile in one pass.
 struct TilePass<'a> {
+    pass: &'a Pass<'a>,
     rows: Range<usize>,
     panel: usize,
-    taps: &'a Range<usize>,
-    channels: &'a Range<usize>,
+    later: Later,
 }
 
 impl TilePass<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S, job: &Job<'_>, a: &[RowPointers]) {
+    fn run<S: Simd>(self, s: S, a: &[RowPointers]) {
+        let Pass { job, taps, channels, .. } = self.pass;
         let shape = job.weights.shape();
-        let first = self.taps.start == 0 && self.channels.start == 0;
-        let last = self.taps.end == shape.taps && self.channels.end == shape.inputs;
+        let first = taps.start == 0 && channels.start == 0;
+        let last = taps.end == shape.taps && channels.end == shape.inputs;
         let vectors = job.weights.panel_vectors(self.panel);
-        let b = job.weights.panel(self.panel, self.taps.start * shape.inputs + self.channels.start);
+        let b = job.weights.panel(self.panel, taps.start * shape.inputs + channels.start);
         let mut sums = TileBuffer::new();
         if !first {
             self.copy(s, job, &mut sums, Direction::Load);
         }
         let product = Product {
             a,
-            depth: self.channels.len(),
+            depth: channels.len(),
             ahead: job.gather.distance(S::TILE_ROWS),
             b: b.as_ptr(),
             c: sums.as_mut_ptr(),
             c_stride: vectors * S::LANES,
+            later: self.later,
             accumulate: !first,
         };
         self.prefetch(s, job);

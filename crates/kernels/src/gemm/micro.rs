@@ -13,6 +13,24 @@ const LINE: usize = LINE_BYTES / size_of::<f32>();
 /// For each row of a tile, the first of its `depth` contiguous floats of A.
 pub(crate) type RowPointers = [*const f32; MAX_TILE_ROWS];
 
+/// A run of memory of which every block of the inner loop prefetches a few lines.
+#[derive(Clone, Copy)]
+pub(crate) struct Later {
+    pub start: *const f32,
+    pub lines_per_block: usize,
+}
+
+impl Later {
+    /// Nothing to prefetch.
+    pub const NONE: Self = Self { start: std::ptr::null(), lines_per_block: 0 };
+
+    /// What is left after `taps` runs of the inner loop over `depth`.
+    pub fn after(self, taps: usize, depth: usize) -> Self {
+        let lines = taps * (depth / LINE) * self.lines_per_block;
+        Self { start: self.start.wrapping_add(lines * LINE), ..self }
+    }
+}
+
 /// One product C (+)= A B of a tile, with A by row pointers.
 #[derive(Clone, Copy)]
 pub(crate) struct Product<'a> {
@@ -28,6 +46,8 @@ pub(crate) struct Product<'a> {
     pub c: *mut f32,
     /// Floats from one row of C to the next.
     pub c_stride: usize,
+    /// Weights that are needed later, to be prefetched on the way.
+    pub later: Later,
     /// Whether to add to C rather than to overwrite it.
     pub accumulate: bool,
 }
@@ -80,11 +100,12 @@ impl<const ROWS: usize, const VECTORS: usize> SimdOp for Tile<'_, ROWS, VECTORS>
                 }
             }
         }
-        let mut b = p.b;
+        let mut tap = p;
         for rows in p.a {
             // SAFETY: `multiply` requires `depth` floats at each row pointer and at B for the tap.
-            unsafe { accumulate::<S, ROWS, VECTORS>(s, rows, p.depth, p.ahead, b, &mut acc) };
-            b = b.wrapping_add(p.depth * width);
+            unsafe { accumulate(s, rows, &tap, &mut acc) };
+            tap.b = tap.b.wrapping_add(p.depth * width);
+            tap.later = tap.later.after(1, p.depth);
         }
         for (i, row) in acc.iter().enumerate() {
             for (j, v) in row.iter().enumerate() {
@@ -95,25 +116,29 @@ impl<const ROWS: usize, const VECTORS: usize> SimdOp for Tile<'_, ROWS, VECTORS>
     }
 }
 
-/// acc += A B over one tap.
+/// acc += A B over one tap, whose B is `p.b`.
 ///
 /// # Safety
-/// The first ROWS pointers have `depth` readable floats, and `b` has `depth * VECTORS * LANES`.
+/// The first ROWS pointers have `depth` readable floats, and B has `depth * VECTORS * LANES`.
 #[inline(always)]
 unsafe fn accumulate<S: Simd, const ROWS: usize, const VECTORS: usize>(
     s: S,
     rows: &RowPointers,
-    depth: usize,
-    ahead: usize,
-    b: *const f32,
+    p: &Product<'_>,
     acc: &mut [[S::V; VECTORS]; ROWS],
 ) {
     // Unrolled so that the loop's own instructions are few beside the multiply-adds.
     const UNROLL: usize = 4;
+    let (b, depth) = (p.b, p.depth);
+    let mut later = p.later.start;
     let mut k = 0;
     while k + LINE <= depth {
         for row in &rows[..ROWS] {
-            s.prefetch(row.wrapping_add(k + ahead));
+            s.prefetch(row.wrapping_add(k + p.ahead));
+        }
+        for _ in 0..p.later.lines_per_block {
+            s.prefetch_far(later);
+            later = later.wrapping_add(LINE);
         }
         for _ in 0..LINE / UNROLL {
             for u in 0..UNROLL {

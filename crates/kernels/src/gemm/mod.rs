@@ -47,6 +47,7 @@ pub fn linear(
             rows,
             out: SendPointer(out.as_mut_ptr()),
             out_stride,
+            threads: pool.threads(),
             split: Split::new(rows, weights, pool.threads()),
         },
     );

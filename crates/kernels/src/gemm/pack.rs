@@ -7,8 +7,9 @@ use crate::aligned::AlignedBuffer;
 use crate::isa::Isa;
 use crate::pool::Pool;
 
-/// Inputs that are transposed together, so that the block stays in the first-level cache.
-const BLOCK: usize = 32;
+/// Weights of one output that are transposed together, so that those of a panel stay in the
+/// first-level cache.
+const BLOCK: usize = 96;
 
 /// The extents of a weight tensor: `[outputs, inputs, taps]`, that is OIHW with the kernel's
 /// positions flattened, or `[outputs, inputs]` of a linear layer with one tap.
@@ -192,16 +193,22 @@ impl PackedWeights {
     fn pack_panel(&self, panel: usize, read: ReadWeights<'_>, out: &mut [f32]) {
         let WeightShape { inputs, taps, .. } = self.shape;
         let width = self.panel_vectors(panel) * self.lanes;
-        let mut block = vec![0.0; BLOCK * taps];
-        for first in (0..inputs).step_by(BLOCK) {
-            let block = &mut block[..BLOCK.min(inputs - first) * taps];
-            for lane in 0..width {
-                let Some(output) = self.output(panel, lane) else { continue };
-                read((output * inputs + first) * taps, block);
-                for (c, values) in block.chunks_exact(taps).enumerate() {
-                    for (tap, &value) in values.iter().enumerate() {
-                        out[(tap * inputs + first + c) * width + lane] = value;
-                    }
+        let step = (BLOCK / taps).max(1);
+        // One float more than a row, so that a column does not fall into few sets of the cache.
+        let pitch = step * taps + 1;
+        let mut block = vec![0.0; width * pitch];
+        for first in (0..inputs).step_by(step) {
+            let channels = step.min(inputs - first);
+            for (lane, row) in block.chunks_exact_mut(pitch).enumerate() {
+                if let Some(output) = self.output(panel, lane) {
+                    read((output * inputs + first) * taps, &mut row[..channels * taps]);
+                }
+            }
+            for tap in 0..taps {
+                let rows = &mut out[(tap * inputs + first) * width..][..channels * width];
+                for (channel, row) in rows.chunks_exact_mut(width).enumerate() {
+                    let column = block[channel * taps + tap..].iter().step_by(pitch);
+                    row.iter_mut().zip(column).for_each(|(out, &weight)| *out = weight);
                 }
             }
         }

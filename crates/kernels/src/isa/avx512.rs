@@ -160,4 +160,9 @@ impl Simd for Avx512 {
     fn prefetch(self, p: *const f32) {
         op!(_mm_prefetch::<_MM_HINT_T0>(p.cast()))
     }
+
+    #[inline(always)]
+    fn prefetch_far(self, p: *const f32) {
+        op!(_mm_prefetch::<_MM_HINT_T1>(p.cast()))
+    }
 }

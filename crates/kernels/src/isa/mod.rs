@@ -290,10 +290,16 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// The largest lane of a vector without NaN.
     fn reduce_max(self, v: Self::V) -> f32;
 
-    /// Asks for the cache line at `p`, which may be any address, to be brought near the core; does
-    /// nothing where there is no such instruction.
+    /// Asks for the cache line at `p`, which may be any address, to be brought into the first-level
+    /// cache; does nothing where there is no such instruction.
     #[inline(always)]
     fn prefetch(self, p: *const f32) {
+        let _ = p;
+    }
+
+    /// As [`Simd::prefetch`], into the second-level cache only.
+    #[inline(always)]
+    fn prefetch_far(self, p: *const f32) {
         let _ = p;
     }
 

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tempfile::{Builder, NamedTempFile};
 
@@ -34,12 +34,13 @@ pub fn atomic_write<E: From<io::Error>>(
 
 fn create_beside(target: &Path) -> io::Result<NamedTempFile> {
     let folder = target.parent().filter(|p| !p.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    // Asked first for the operating system's own words: tempfile's error names
+    // the temporary file, which says nothing to a user.
+    fs::metadata(folder)?;
     let mut builder = Builder::new();
     builder.prefix(".").suffix(".tmp");
     set_permissions(&mut builder);
-    let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_owned);
-    // The error of tempfile names the temporary file, which says nothing to a
-    // user; the caller knows the name that matters.
     builder.tempfile_in(folder).map_err(|e| e.kind().into())
 }
 

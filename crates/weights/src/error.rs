@@ -1,5 +1,8 @@
 //! Why a checkpoint could not be opened or read; each error names the file
 //! and, where there is one, the tensor.
+//!
+//! Names come from strangers: they are escaped, so that an error stays one line
+//! and cannot write to the terminal.
 
 use std::io;
 use std::path::PathBuf;
@@ -23,13 +26,13 @@ pub enum WeightError {
     #[error("{}: {reason}", file.display())]
     Index { file: PathBuf, reason: IndexError },
     /// No such tensor.
-    #[error("{}: {tensor}: no such tensor", file.display())]
+    #[error("{}: {}: no such tensor", file.display(), tensor.escape_debug())]
     Missing { file: PathBuf, tensor: String },
     /// The tensor is there, in a form that cannot be read.
-    #[error("{}: {tensor}: {reason}", file.display())]
+    #[error("{}: {}: {reason}", file.display(), tensor.escape_debug())]
     Unsupported { file: PathBuf, tensor: String, reason: Unsupported },
     /// Two tensors of one checkpoint stand for the same weight.
-    #[error("{}: {tensor}: the same weight as {other}", file.display())]
+    #[error("{}: {}: the same weight as {}", file.display(), tensor.escape_debug(), other.escape_debug())]
     Collision { file: PathBuf, tensor: String, other: String },
     /// A folder holds no weights under any name that diffusers uses.
     #[error("{}: no safetensors weights (looked for {looked_for})", folder.display())]

@@ -43,7 +43,10 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Unsupported {
     /// An element type that no network of ours uses.
-    #[error("element type {0} is not supported (F32, F16, BF16, F8_E4M3, I64 and U8 are)")]
+    #[error(
+        "element type {} is not supported (F32, F16, BF16, F8_E4M3, I64 and U8 are)",
+        .0.escape_debug()
+    )]
     DType(String),
     /// More dimensions than a [`Shape`] holds.
     #[error("{0} dimensions, at most {MAX_RANK} are supported")]
@@ -71,7 +74,7 @@ pub enum HeaderError {
     #[error("header: {0}")]
     Json(String),
     /// One tensor's record is wrong.
-    #[error("{tensor}: {fault}")]
+    #[error("{}: {fault}", tensor.escape_debug())]
     Tensor {
         /// The tensor's name.
         tensor: String,
@@ -115,7 +118,7 @@ pub enum TensorFault {
         found: usize,
     },
     /// The bytes overlap those of the tensor before.
-    #[error("overlaps {0}")]
+    #[error("overlaps {}", .0.escape_debug())]
     Overlap(String),
     /// Bytes before it belong to no tensor.
     #[error("{0} bytes before it belong to no tensor")]
@@ -282,7 +285,9 @@ impl<'de> Visitor<'de> for StatedVisitor {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
-            let tensor = map.next_value().map_err(|e| A::Error::custom(format!("{name}: {e}")))?;
+            let tensor = map
+                .next_value()
+                .map_err(|e| A::Error::custom(format!("{}: {e}", name.escape_debug())))?;
             tensors.push((name, tensor));
         }
         Ok(Stated(tensors))
@@ -355,6 +360,7 @@ mod tests {
             (one("[-1]", "[0,0]"), 0, "header: a.b: invalid value: integer `-1`"),
             (one("[1]", "[0]"), 0, "header: a.b: invalid length 1"),
             (r#"{"a.b":7}"#.into(), 0, "header: a.b: invalid type"),
+            (r#"{"a\nb":7}"#.into(), 0, "header: a\\nb: invalid type"),
             ("[]".into(), 0, "header: invalid type: sequence, expected an object of tensors"),
             ("{".into(), 0, "header: EOF while parsing"),
         ] {

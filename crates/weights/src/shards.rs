@@ -28,7 +28,10 @@ pub enum IndexError {
     #[error("weight_map is empty")]
     Empty,
     /// A shard that is not a file beside the index.
-    #[error("{tensor}: shard {shard:?} is not the name of a .safetensors file in the same folder")]
+    #[error(
+        "{}: shard {shard:?} is not the name of a .safetensors file in the same folder",
+        tensor.escape_debug()
+    )]
     ShardName {
         /// A tensor placed in that shard.
         tensor: String,
@@ -108,5 +111,22 @@ mod tests {
             let message = ShardIndex::parse(json.as_bytes()).unwrap_err().to_string();
             assert!(message.starts_with(expected), "{json}: {message}");
         }
+    }
+
+    #[test]
+    fn mutated_indices_never_lead_elsewhere() {
+        let whole = br#"{"weight_map":{"a":"m-1.safetensors","b":"m-2.safetensors"}}"#;
+        let mut accepted = 0;
+        for at in 0..whole.len() {
+            for byte in *b"/\\:.\"{},\xff\0" {
+                let mut json = whole.to_vec();
+                json[at] = byte;
+                let Ok(index) = ShardIndex::parse(&json) else { continue };
+                accepted += 1;
+                let shards = index.shards();
+                assert!(shards.iter().all(|s| !s.contains(['/', '\\', ':'])), "{shards:?}");
+            }
+        }
+        assert!(accepted > 0, "no mutation left a sound index: the test reaches nothing");
     }
 }

@@ -253,3 +253,37 @@ fn fixture_files_merge_whole() {
         }
     }
 }
+
+/// Whatever is done to a file's header, it is refused in one line or merges
+/// without a panic.
+#[test]
+fn mutated_files_never_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let layer = &LINEAR[..LINEAR.len() - 7];
+    let keys = ["lora_A.weight", "lora_B.weight", "alpha"].map(|f| format!("unet.{layer}.{f}"));
+    let factors = [noise([2, 5], 1), noise([6, 2], 2), noise([1], 3)];
+    let tensors: Vec<_> = keys.iter().map(|k| &**k).zip(factors).collect();
+    let path = write(folder.path().join("lora.safetensors"), &tensors);
+    let whole = std::fs::read(&path).unwrap();
+    let header_bytes = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    base(folder.path());
+    let base_path = folder.path().join("unet.safetensors");
+    let (mut state, mut opened) = (1usize, 0);
+    for _ in 0..2000 {
+        let mut bytes = whole.clone();
+        // The multiplier is Knuth's (MMIX).
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        bytes[(state >> 33) % header_bytes] = b"012345689AB_.[],\""[(state >> 20) % 17];
+        std::fs::write(&path, bytes).unwrap();
+        match Lora::open(&path) {
+            Ok(lora) => {
+                opened += 1;
+                let mut unet = Checkpoint::open(&base_path, Keys::AsStored).unwrap();
+                let _ = unet.merge(&Arc::new(lora), "unet", 1.0);
+                assert_eq!(unet.read(LINEAR).unwrap().shape, [6, 5].into());
+            }
+            Err(error) => assert!(!error.to_string().contains('\n'), "{error}"),
+        }
+    }
+    assert!(opened > 0, "no mutation left a sound file: the test reaches nothing");
+}

@@ -47,19 +47,32 @@ pub enum LoraError {
     #[error(transparent)]
     File(#[from] WeightError),
     /// The key belongs to an adapter that is not a LoRA.
-    #[error("{}: {key}: {what} adapters are not supported, only LoRA", file.display())]
+    #[error("{}: {}: {what} adapters are not supported, only LoRA", file.display(), key.escape_debug())]
     Unsupported { file: PathBuf, key: String, what: &'static str },
     /// A factor stands alone.
-    #[error("{}: {key}: its other factor is missing (up and down come in pairs)", file.display())]
+    #[error(
+        "{}: {}: its other factor is missing (up and down come in pairs)",
+        file.display(),
+        key.escape_debug()
+    )]
     Unpaired { file: PathBuf, key: String },
     /// Two keys are the same factor of the same layer.
-    #[error("{}: {key}: the same factor as {other}", file.display())]
+    #[error("{}: {}: the same factor as {}", file.display(), key.escape_debug(), other.escape_debug())]
     Duplicate { file: PathBuf, key: String, other: String },
     /// The factors do not fit each other.
-    #[error("{}: {key}: shape {down} does not fit {up} of its other factor", file.display())]
+    #[error(
+        "{}: {}: shape {down} does not fit {up} of its other factor",
+        file.display(),
+        key.escape_debug()
+    )]
     Rank { file: PathBuf, key: String, down: Shape, up: Shape },
     /// The change does not fit the weight.
-    #[error("{}: {key}: shapes {down} and {up} do not fit {weight} of {name}", file.display())]
+    #[error(
+        "{}: {}: shapes {down} and {up} do not fit {weight} of {}",
+        file.display(),
+        key.escape_debug(),
+        name.escape_debug()
+    )]
     Shape {
         file: PathBuf,
         key: String,
@@ -71,13 +84,14 @@ pub enum LoraError {
         name: String,
     },
     /// The alpha is not one finite number.
-    #[error("{}: {key}: not a finite number", file.display())]
+    #[error("{}: {}: not a finite number", file.display(), key.escape_debug())]
     Alpha { file: PathBuf, key: String },
     /// No layer of the file is in the component it is for.
     #[error(
-        "{}: {key}: no such layer in {component}, nor any other of the file's: \
+        "{}: {}: no such layer in {component}, nor any other of the file's: \
          a LoRA for another model?",
-        file.display()
+        file.display(),
+        key.escape_debug()
     )]
     NoneMatched {
         file: PathBuf,

@@ -246,6 +246,16 @@ fn answers_that_lead_elsewhere_are_refused() {
     }
 }
 
+/// A proxy that compresses marks its ETags as weak.
+#[test]
+fn weak_etags_are_accepted() {
+    let server = Server::start(files(), &[Fault::Etag("W/\"0123abcd\"")]);
+    let cache = tempfile::tempdir().unwrap();
+    let folder =
+        hub(&server, cache.path(), &[]).fetch(&name(NAME), Precision::Full, &mut ()).unwrap();
+    assert_eq!(fs::read(folder.join(WEIGHTS)).unwrap(), big());
+}
+
 #[test]
 fn nobody_listening_is_a_request_that_failed() {
     let cache = tempfile::tempdir().unwrap();

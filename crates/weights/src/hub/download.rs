@@ -98,7 +98,9 @@ impl<'a> Download<'a> {
         if metadata.commit_hash() != self.commit {
             return Err(answer("another commit than asked for"));
         }
-        if !is_identifier(metadata.etag()) {
+        // hf-hub keeps the mark of a weak ETag, which makes a folder `W`.
+        let hash = metadata.etag().strip_prefix("W/").unwrap_or(metadata.etag());
+        if !is_identifier(hash) {
             return Err(answer("an ETag that is no hash"));
         }
         Ok(cache::repository(&self.hub.cache, self.name).join("blobs").join(metadata.etag()))

@@ -131,7 +131,8 @@ impl Hub {
 
     /// Brings the model's folder in the cache up to date with the hub and
     /// returns it. What is there already is not downloaded again, and an
-    /// interrupted download continues.
+    /// interrupted download continues. A hub that neither answers nor closes
+    /// the connection is waited for: hf-hub sets no time limit.
     ///
     /// # Errors
     /// If the hub cannot be reached or refuses, the model has no usable

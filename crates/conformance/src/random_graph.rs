@@ -175,7 +175,9 @@ impl<'b> Growth<'b> {
         let x = self.picture();
         let [_, channels, ..] = self.extents(x);
         let groups = if channels.is_multiple_of(2) { self.random.choose(&[1, 2]) } else { 1 };
-        self.b.group_norm(&self.name("norm"), x, groups, 0.1)
+        let name = self.name("norm");
+        let y = self.b.group_norm(&name, x, groups, 0.1)?;
+        if self.random.below(2) == 0 { Ok(y) } else { self.activate(&name, y) }
     }
 
     fn affine(&mut self) -> Built {
@@ -201,9 +203,19 @@ impl<'b> Growth<'b> {
         let [_, channels, ..] = self.extents(x);
         let h = self.conv_to(x, channels, Conv2d::same(0), 1)?;
         let name = self.name("time");
-        let t = self.b.linear(&name, self.embedding, channels, true)?;
+        let t = if self.random.below(2) == 0 { self.embedding } else { self.fixed_embedding() };
+        let t = self.b.linear(&name, t, channels, true)?;
         let t = self.b.reshape(&name, t, [self.batch, channels, 1, 1])?;
         self.b.add(&name, h, t)
+    }
+
+    /// `[batch, features]`
+    fn fixed_embedding(&mut self) -> ValueId {
+        let shape = self.b.shape(self.embedding);
+        let data = (0..shape.elements()).map(|_| self.random.uniform()).collect();
+        let tensor = Tensor::from_f32(shape, data).expect("as many elements as the shape");
+        let name = self.name("fixed");
+        self.b.constant(&name, tensor)
     }
 
     fn add_constant(&mut self) -> Built {

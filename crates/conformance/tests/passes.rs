@@ -54,7 +54,7 @@ fn random_graphs_give_every_pass_work() {
             (pass.patch)(&case.graph, &case.weights).is_ok_and(|patch| !patch.is_empty())
         };
         let edited = graphs.iter().filter(edits).count();
-        assert!(edited >= 10 || pass.name == "fold", "{} edits {edited} graphs", pass.name);
+        assert!(edited >= 10, "{} edits {edited} graphs", pass.name);
     }
 }
 

@@ -61,8 +61,7 @@ fn check_ids(tokenizer: &ClipTokenizer, cases: &str) {
         let text = case[0].as_str().unwrap();
         let expected: Vec<u64> =
             case[1].as_array().unwrap().iter().map(|id| id.as_u64().unwrap()).collect();
-        let found: Vec<u64> =
-            tokenizer.encode(text).unwrap().into_iter().map(u64::from).collect();
+        let found: Vec<u64> = tokenizer.encode(text).unwrap().into_iter().map(u64::from).collect();
         assert_eq!(found, expected, "{text:?}");
     }
 }

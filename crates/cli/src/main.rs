@@ -1,2 +1,61 @@
-//! The `laterna` command.
-fn main() {}
+//! The `laterna` command: pictures through diffusion models, and the tools to
+//! look at models, measure them and check this machine.
+#![forbid(unsafe_code)]
+
+mod backends;
+mod commands;
+mod console;
+mod error;
+mod interrupt;
+mod machine;
+mod model;
+mod networks;
+mod picture;
+mod size;
+mod tensors;
+
+use std::panic::PanicHookInfo;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use commands::Command;
+use console::Console;
+
+/// Real-time diffusion, picture to picture: one binary, no Python.
+#[derive(Debug, Parser)]
+#[command(name = "laterna", version, about, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 the system or a bug, 2 bad input, 130 interrupted.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Show errors only.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Show what is being done.
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    verbose: bool,
+}
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(report_bug));
+    interrupt::install();
+    let cli = Cli::parse();
+    let console = Console::new(cli.quiet, cli.verbose);
+    match cli.command.run(&console) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report();
+            ExitCode::from(failure.exit() as u8)
+        }
+    }
+}
+
+/// Whatever is foreign gives an error, so a panic is our bug: one line says so,
+/// and the process then ends with code 101.
+fn report_bug(panic: &PanicHookInfo<'_>) {
+    let message = panic.payload_as_str().unwrap_or("panic");
+    let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
+    let message = message.replace('\n', " ");
+    anstream::eprintln!("this is a bug in laterna: {message}{place}; please report it");
+}

@@ -1,0 +1,53 @@
+//! The devices that can run a model: the one place that names concrete
+//! backends. Adding one is a row in [`REGISTRY`].
+
+use clap::Args;
+use laterna_cpu::{CpuBackend, CpuOptions};
+use laterna_graph::Backend;
+
+use crate::error::{During, Failure};
+
+/// Where and how to compute.
+#[derive(Args, Clone, Debug)]
+pub struct BackendArgs {
+    /// What computes: `cpu`.
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub backend: String,
+    /// Threads that compute [default: the number of physical cores].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+/// A backend that can be chosen by name.
+pub struct Entry {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it is.
+    pub about: &'static str,
+    make: fn(&BackendArgs) -> Result<Box<dyn Backend>, Failure>,
+}
+
+/// Every backend, the preferred ones first.
+pub const REGISTRY: &[Entry] =
+    &[Entry { name: "cpu", about: "SIMD kernels on all cores", make: cpu }];
+
+impl BackendArgs {
+    /// The backend chosen.
+    ///
+    /// # Errors
+    /// If there is none of that name, or it cannot be used here.
+    pub fn open(&self) -> Result<Box<dyn Backend>, Failure> {
+        let entry = REGISTRY.iter().find(|entry| entry.name == self.backend);
+        let unknown = || {
+            let known: Vec<_> = REGISTRY.iter().map(|entry| entry.name).collect();
+            let why = format!("there is no backend of this name, only {}", known.join(", "));
+            Failure::input(format!("--backend {}", self.backend), why)
+        };
+        (entry.ok_or_else(unknown)?.make)(self)
+    }
+}
+
+fn cpu(args: &BackendArgs) -> Result<Box<dyn Backend>, Failure> {
+    let options = CpuOptions { threads: args.threads.map(usize::from), isa: None };
+    Ok(Box::new(CpuBackend::new(options).during("cannot use the CPU backend")?))
+}

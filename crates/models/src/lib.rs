@@ -10,6 +10,7 @@ mod error;
 pub mod folder;
 pub mod frame;
 mod layers;
+pub mod presets;
 mod size;
 mod source;
 pub mod unet;

@@ -14,7 +14,7 @@ pub use check::{CheckError, check_weights, non_finite_weights};
 pub use index::{ModelIndex, PipelineKind};
 
 use crate::clip::{ClipTextConfig, ClipTokenizer, TokenizerError, TokenizerFiles};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Fields};
 use crate::source::Weights;
 use crate::vae::VaeConfig;
 use crate::{AutoencoderKlConfig, AutoencoderTinyConfig, UnetConfig};
@@ -111,7 +111,7 @@ impl Model {
     /// If there is none, or it is refused.
     pub fn unet(&self) -> Result<UnetConfig, FolderError> {
         let (file, json) = self.config("unet")?;
-        match self.class("unet", &json)?.as_str() {
+        match self.class("unet", &file, &json)?.as_str() {
             "UNet2DConditionModel" => Ok(UnetConfig::parse(&file, &json)?),
             class => self.unknown("unet", class, "UNet2DConditionModel"),
         }
@@ -123,7 +123,7 @@ impl Model {
     /// If there is none, or it is refused.
     pub fn vae(&self) -> Result<VaeConfig, FolderError> {
         let (file, json) = self.config("vae")?;
-        match self.class("vae", &json)?.as_str() {
+        match self.class("vae", &file, &json)?.as_str() {
             "AutoencoderTiny" => Ok(VaeConfig::Tiny(AutoencoderTinyConfig::parse(&file, &json)?)),
             "AutoencoderKL" => Ok(VaeConfig::Kl(AutoencoderKlConfig::parse(&file, &json)?)),
             class => self.unknown("vae", class, "AutoencoderTiny and AutoencoderKL"),
@@ -136,7 +136,7 @@ impl Model {
     /// If there is none, or it is refused.
     pub fn text_encoder(&self, component: &str) -> Result<TextEncoder, FolderError> {
         let (file, json) = self.config(component)?;
-        let projection = match self.class(component, &json)?.as_str() {
+        let projection = match self.class(component, &file, &json)?.as_str() {
             "CLIPTextModel" => false,
             "CLIPTextModelWithProjection" => true,
             class => {
@@ -216,15 +216,15 @@ impl Model {
     /// A component's class: what model_index.json says, or else what its own
     /// configuration says (diffusers: `_class_name`, transformers:
     /// `architectures`). Empty if neither does.
-    fn class(&self, component: &str, json: &str) -> Result<String, FolderError> {
+    fn class(&self, component: &str, file: &str, json: &str) -> Result<String, FolderError> {
         let listed = self.index.as_ref().and_then(|index| index.classes.get(component));
         if let Some(class) = listed {
             return Ok(class.clone());
         }
-        // A malformed file is reported by whoever parses it next.
-        let config: Value = serde_json::from_str(json).unwrap_or_default();
-        let class = config.get("_class_name").or_else(|| config.get("architectures")?.get(0));
-        Ok(class.and_then(Value::as_str).unwrap_or_default().to_owned())
+        let mut config = Fields::parse(file, json)?;
+        let class = config.take("_class_name");
+        let class = class.or_else(|| config.take("architectures")?.get(0).cloned());
+        Ok(class.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned())
     }
 
     fn unknown<T>(

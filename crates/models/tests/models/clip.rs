@@ -1,12 +1,9 @@
 //! Text encoders against transformers, and the tokenizer's ids.
-#![allow(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
-
-mod common;
 
 use std::fs;
 use std::path::Path;
 
-use common::{Cases, config, model, weights};
+use crate::common::{Cases, config, model, weights};
 use laterna_models::clip::text::{self, Output};
 use laterna_models::clip::{ClipTextConfig, ClipTokenizer, TokenizerFiles};
 use laterna_tensor::Tensor;

@@ -1,10 +1,6 @@
 //! UNets against PyTorch: every family, at square, odd and batched sizes.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot read its fixture fails")]
-
-mod common;
-
-use common::{Cases, config, weights};
+use crate::common::{Cases, config, weights};
 use laterna_models::UnetConfig;
 use laterna_models::unet::{self, Extents};
 use laterna_tensor::Tensor;

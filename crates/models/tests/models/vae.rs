@@ -1,10 +1,6 @@
 //! Autoencoders against PyTorch: both classes, factors 2, 4 and 8.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot read its fixture fails")]
-
-mod common;
-
-use common::{Cases, config, weights};
+use crate::common::{Cases, config, weights};
 use laterna_models::{AutoencoderKlConfig, AutoencoderTinyConfig, VaeConfig, vae};
 use laterna_weights::Keys;
 

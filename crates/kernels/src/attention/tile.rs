@@ -112,9 +112,10 @@ impl Step<'_> {
                 ahead: 0,
                 later: Later::NONE,
                 b: self.packed().wrapping_add(layout.key_panel(key)),
+                init: std::ptr::null(),
+                init_stride: 0,
                 c: scores.0[key - self.keys.start..].as_mut_ptr(),
                 c_stride: KEY_BLOCK,
-                accumulate: false,
             };
             // SAFETY: the pointers of A are to `head_dim` floats of `q`; the panel was packed; a
             // panel's width divides KEY_BLOCK, so that its columns are inside the scores.
@@ -147,9 +148,10 @@ impl Step<'_> {
                 ahead: 0,
                 later: Later::NONE,
                 b: self.packed().wrapping_add(layout.value_row(self.keys.start, channel)),
+                init: if first { std::ptr::null() } else { sums.0.as_ptr() },
+                init_stride: width,
                 c: sums.0.as_mut_ptr(),
                 c_stride: width,
-                accumulate: !first,
             };
             // SAFETY: rows of A are rows of the weights, which hold the block's keys; the panel's
             // rows of these keys were packed; the buffer holds a tile of any instruction set.

@@ -14,7 +14,7 @@ pub(crate) const MAX_TAPS: usize = 9;
 
 /// Bytes of weights that a task keeps in the second-level cache while it walks its rows: a third
 /// of the 2 MiB of current server cores, as much again being on its way for the next pass.
-const GROUP_BYTES: usize = 700 << 10;
+const GROUP_BYTES: usize = 750 << 10;
 
 /// Tasks for each thread, so that a thread that was held up leaves little behind.
 const TASKS_PER_THREAD: usize = 16;
@@ -178,9 +178,16 @@ impl Pass<'_> {
         for tile in tiles {
             let rows = part(job.rows, job.split.tiles, tile);
             job.gather.fill(rows.clone(), self.taps.clone(), self.channels.start, &mut pointers);
+            // The panels after the first find the rows in cache, and so do the taps of a window,
+            // most of whose pixels the windows before it have read.
+            let mut ahead = match self.taps.len() {
+                1 => job.gather.distance(S::TILE_ROWS),
+                _ => 0,
+            };
             for panel in self.panels.clone() {
-                let tile = TilePass { pass: self, rows: rows.clone(), panel, later };
+                let tile = TilePass { pass: self, rows: rows.clone(), panel, ahead, later };
                 tile.run(s, &pointers[..self.taps.len()]);
+                ahead = 0;
                 later = later.after(self.taps.len(), self.channels.len());
             }
         }
@@ -192,6 +199,7 @@ struct TilePass<'a> {
     pass: &'a Pass<'a>,
     rows: Range<usize>,
     panel: usize,
+    ahead: usize,
     later: Later,
 }
 
@@ -205,34 +213,53 @@ impl TilePass<'_> {
         let vectors = job.weights.panel_vectors(self.panel);
         let b = job.weights.panel(self.panel, taps.start * shape.inputs + channels.start);
         let mut sums = TileBuffer::new();
-        if !first {
-            self.copy(s, job, &mut sums, Direction::Load);
+        let width = vectors * S::LANES;
+        // Partial sums wait in the output. A tile that is wider than its columns would write over
+        // its neighbours there, and passes through the buffer.
+        let whole = self.columns().len() == width;
+        let out = job.out.get().wrapping_add(self.out_index());
+        let buffer = (sums.as_mut_ptr(), width);
+        let (init, init_stride) = if whole { (out, job.out_stride) } else { buffer };
+        let (c, c_stride) = if whole && !last { (out, job.out_stride) } else { buffer };
+        if !first && !whole {
+            self.copy(&mut sums, width, Direction::Load);
         }
         let product = Product {
             a,
             depth: channels.len(),
-            ahead: job.gather.distance(S::TILE_ROWS),
+            ahead: self.ahead,
             b: b.as_ptr(),
-            c: sums.as_mut_ptr(),
-            c_stride: vectors * S::LANES,
+            init: if first { std::ptr::null() } else { init },
+            init_stride,
+            c,
+            c_stride,
             later: self.later,
-            accumulate: !first,
         };
-        self.prefetch(s, job);
+        if last {
+            self.prefetch(s);
+        }
         // SAFETY: `Gather::fill` gave pointers with the pass's channels readable, `b` holds the
-        // panel from the pass's start on, and the buffer holds a tile of any instruction set.
+        // panel from the pass's start on, and the buffer holds a tile of any instruction set; when
+        // the tile is whole its columns are all in the output, which the public entry checked, and
+        // this task alone uses them.
         unsafe { multiply(s, self.rows.len(), vectors, product) };
         if last {
-            s.vectorize(self.finish(job, &mut sums, vectors));
-        } else {
-            self.copy(s, job, &mut sums, Direction::Store);
+            s.vectorize(self.finish(&mut sums, vectors));
+        } else if !whole {
+            self.copy(&mut sums, width, Direction::Store);
         }
+    }
+
+    /// Where the tile starts in the output.
+    fn out_index(&self) -> usize {
+        self.rows.start * self.pass.job.out_stride + self.columns().start
     }
 
     /// Asks for what the epilogue will touch, while the sums are computed.
     #[inline(always)]
-    fn prefetch<S: Simd>(&self, s: S, job: &Job<'_>) {
-        let columns = self.columns(job);
+    fn prefetch<S: Simd>(&self, s: S) {
+        let job = self.pass.job;
+        let columns = self.columns();
         for row in self.rows.clone() {
             for column in columns.clone().step_by(LINE_BYTES / size_of::<f32>()) {
                 s.prefetch(job.out.get().wrapping_add(row * job.out_stride + column));
@@ -244,13 +271,15 @@ impl TilePass<'_> {
         }
     }
 
-    fn columns(&self, job: &Job<'_>) -> Range<usize> {
-        let start = self.panel * job.weights.panel_columns();
-        start..(start + job.weights.panel_columns()).min(job.weights.columns())
+    fn columns(&self) -> Range<usize> {
+        let weights = self.pass.job.weights;
+        let start = self.panel * weights.panel_columns();
+        start..(start + weights.panel_columns()).min(weights.columns())
     }
 
-    fn finish<'b>(&self, job: &'b Job<'_>, sums: &'b mut TileBuffer, vectors: usize) -> Finish<'b> {
-        let columns = self.columns(job);
+    fn finish<'b>(&'b self, sums: &'b mut TileBuffer, vectors: usize) -> Finish<'b> {
+        let job = self.pass.job;
+        let columns = self.columns();
         Finish {
             sums,
             vectors,
@@ -261,18 +290,18 @@ impl TilePass<'_> {
             columns: columns.len(),
             outputs: job.weights.shape().outputs,
             gated: job.weights.gated(),
-            out: job.out.get().wrapping_add(self.rows.start * job.out_stride + columns.start),
+            out: job.out.get().wrapping_add(self.out_index()),
             out_stride: job.out_stride,
         }
     }
 
     /// Moves partial sums between the tile buffer and their place in the output.
-    fn copy<S: Simd>(&self, _: S, job: &Job<'_>, sums: &mut TileBuffer, direction: Direction) {
-        let columns = self.columns(job);
-        let stride = job.weights.panel_vectors(self.panel) * S::LANES;
-        for (i, row) in self.rows.clone().enumerate() {
-            let out = job.out.get().wrapping_add(row * job.out_stride + columns.start);
-            let sums = sums.as_mut_ptr().wrapping_add(i * stride);
+    fn copy(&self, sums: &mut TileBuffer, width: usize, direction: Direction) {
+        let job = self.pass.job;
+        let columns = self.columns();
+        for i in 0..self.rows.len() {
+            let out = job.out.get().wrapping_add(self.out_index() + i * job.out_stride);
+            let sums = sums.as_mut_ptr().wrapping_add(i * width);
             let (from, to) = match direction {
                 Direction::Load => (out.cast_const(), sums),
                 Direction::Store => (sums.cast_const(), out),

@@ -31,32 +31,36 @@ impl Later {
     }
 }
 
-/// One product C (+)= A B of a tile, with A by row pointers.
+/// One product C = init + A B of a tile, with A by row pointers.
 #[derive(Clone, Copy)]
 pub(crate) struct Product<'a> {
     /// Row pointers of each tap.
     pub a: &'a [RowPointers],
     /// Floats in each row of A, of one tap.
     pub depth: usize,
-    /// Floats from a row to the one that the next tile reads in its place, which is prefetched.
+    /// Floats from a row to the one that the next tile reads in its place, which is prefetched;
+    /// 0 for none.
     pub ahead: usize,
     /// Packed B: `[taps, depth, vectors * LANES]`.
     pub b: *const f32,
+    /// What to add the product to, laid out like C; null for nothing. May be C itself.
+    pub init: *const f32,
+    /// Floats from one row of `init` to the next.
+    pub init_stride: usize,
     /// C: rows of `vectors * LANES` floats.
     pub c: *mut f32,
     /// Floats from one row of C to the next.
     pub c_stride: usize,
     /// Weights that are needed later, to be prefetched on the way.
     pub later: Later,
-    /// Whether to add to C rather than to overwrite it.
-    pub accumulate: bool,
 }
 
 /// Computes `product` for a tile of `rows <= S::TILE_ROWS` rows and `vectors <= S::TILE_VECTORS`.
 ///
 /// # Safety
 /// For every tap the first `rows` pointers of A have `depth` readable floats, B has
-/// `taps * depth * vectors * LANES` readable floats, and C has `rows` writable rows.
+/// `taps * depth * vectors * LANES` readable floats, C has `rows` writable rows, and `init`, unless
+/// null, as many readable ones.
 #[inline]
 pub(crate) unsafe fn multiply<S: Simd>(s: S, rows: usize, vectors: usize, product: Product<'_>) {
     macro_rules! tile {
@@ -92,11 +96,11 @@ impl<const ROWS: usize, const VECTORS: usize> SimdOp for Tile<'_, ROWS, VECTORS>
         let p = self.0;
         let width = VECTORS * S::LANES;
         let mut acc = [[s.zero(); VECTORS]; ROWS];
-        if p.accumulate {
+        if !p.init.is_null() {
             for (i, row) in acc.iter_mut().enumerate() {
                 for (j, v) in row.iter_mut().enumerate() {
-                    // SAFETY: `multiply` requires ROWS rows of VECTORS vectors in C.
-                    *v = unsafe { s.load(p.c.add(i * p.c_stride + j * S::LANES)) };
+                    // SAFETY: `multiply` requires ROWS rows of VECTORS vectors in `init`.
+                    *v = unsafe { s.load(p.init.add(i * p.init_stride + j * S::LANES)) };
                 }
             }
         }
@@ -133,8 +137,10 @@ unsafe fn accumulate<S: Simd, const ROWS: usize, const VECTORS: usize>(
     let mut later = p.later.start;
     let mut k = 0;
     while k + LINE <= depth {
-        for row in &rows[..ROWS] {
-            s.prefetch(row.wrapping_add(k + p.ahead));
+        if p.ahead != 0 {
+            for row in &rows[..ROWS] {
+                s.prefetch_far(row.wrapping_add(k + p.ahead));
+            }
         }
         for _ in 0..p.later.lines_per_block {
             s.prefetch_far(later);

@@ -59,6 +59,7 @@ pub const STANDARD: &[Pass] = &[
     fuse::batch_bias::BATCH_BIAS,
     fuse::activation::ACTIVATION,
     fuse::residual::RESIDUAL,
+    fuse::token_residual::TOKEN_RESIDUAL,
     fuse::activation::ACTIVATION,
     // Scaled weights and summed biases, which the fusions leave to be computed.
     fold::FOLD,

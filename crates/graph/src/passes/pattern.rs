@@ -196,14 +196,9 @@ impl<'g> Match<'g> {
         }
     }
 
-    /// Whether what the match computes is read by nobody else. Views cost
-    /// nothing, so they may be.
+    /// Whether what the match computes is read by nobody else, or costs nothing
+    /// to have twice.
     fn is_private(&self, uses: &[u32]) -> bool {
-        let computed: Vec<_> = self.reads.iter().map(|read| read.reader).collect();
-        let is_view = |id| {
-            let node = self.graph.producer(id);
-            node.is_some_and(|node| matches!(node.op, Op::Reshape { .. } | Op::Transpose(_)))
-        };
         let mut distinct: Vec<&Read> = Vec::new();
         for read in &self.reads {
             if !distinct.contains(&read) {
@@ -211,8 +206,17 @@ impl<'g> Match<'g> {
             }
         }
         let reads = |id| distinct.iter().filter(|read| read.value == id).count();
-        let private = |&id: &ValueId| is_view(id) || reads(id) == uses[id.index()] as usize;
-        computed.iter().filter(|&&id| id != self.root).all(private)
+        let private = |id: ValueId| self.is_free(id) || reads(id) == uses[id.index()] as usize;
+        self.reads.iter().map(|read| read.reader).all(|id| id == self.root || private(id))
+    }
+
+    /// Whether a matched value is a view, of views, of what the match only names.
+    fn is_free(&self, id: ValueId) -> bool {
+        let is_view = |node: &Node| matches!(node.op, Op::Reshape { .. } | Op::Transpose(_));
+        let is_computed = |id| self.reads.iter().any(|read| read.reader == id);
+        let mut inputs = self.reads.iter().filter(|read| read.reader == id);
+        self.graph.producer(id).is_some_and(is_view)
+            && inputs.all(|read| !is_computed(read.value) || self.is_free(read.value))
     }
 }
 

@@ -7,6 +7,7 @@ pub mod batch_bias;
 pub mod geglu;
 pub mod group_norm_silu;
 pub mod residual;
+pub mod token_residual;
 pub mod upsample;
 
 use super::PassError;

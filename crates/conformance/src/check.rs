@@ -1,6 +1,8 @@
 //! Runs a backend on cases and collects what differs from the reference.
 
+use std::any::Any;
 use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 
 use laterna_graph::{
     Backend, CompileError, CompileOptions, Graph, Node, Op, OpFacts, RunError, Support, reference,
@@ -31,6 +33,9 @@ pub enum Problem {
     /// The backend does not run the program.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// The backend panics.
+    #[error("panics: {0}")]
+    Panic(String),
     /// The result differs.
     #[error("output {output}: {difference}")]
     Result {
@@ -85,8 +90,16 @@ fn supports(backend: &dyn Backend, graph: &Graph, node: &Node) -> bool {
 }
 
 fn failure(backend: &dyn Backend, case: Case) -> Option<Failure> {
-    let problem = check_case(backend, &case).err()?;
+    let attempt = || check_case(backend, &case);
+    // One panic must not hide what fails behind it.
+    let result = panic::catch_unwind(AssertUnwindSafe(attempt));
+    let problem = result.unwrap_or_else(|panic| Err(Problem::Panic(message(&*panic)))).err()?;
     Some(Failure { case: case.name, problem })
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message").to_owned()
 }
 
 /// Compiles the case's graph and runs it twice: an instance must not carry

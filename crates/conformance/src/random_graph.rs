@@ -74,6 +74,7 @@ impl<'b> Growth<'b> {
             Self::slice,
             Self::upsample,
             Self::tokens_as_picture,
+            Self::transformer_end,
         ];
         let on_tokens = [
             Self::linear,
@@ -273,6 +274,17 @@ impl<'b> Growth<'b> {
         let tokens = self.b.shape(x)[1];
         let height = if tokens.is_multiple_of(3) { 3 } else { 1 };
         self.b.from_tokens(&self.name("picture"), x, height, tokens / height)
+    }
+
+    /// What a transformer block with linear projections does last.
+    fn transformer_end(&mut self) -> Built {
+        let r = self.picture();
+        let [_, channels, height, width] = self.extents(r);
+        let name = self.name("end");
+        let tokens = self.b.to_tokens(&name, r)?;
+        let tokens = self.b.linear(&name, tokens, channels, true)?;
+        let picture = self.b.from_tokens(&name, tokens, height, width)?;
+        self.b.add(&name, picture, r)
     }
 
     fn picture_as_tokens(&mut self) -> Built {

@@ -115,7 +115,7 @@ impl ClipTextConfig {
 
 fn heads(f: &mut Fields, hidden_size: usize) -> Result<usize, ConfigError> {
     let divides = |value: &Value| {
-        whole(value, hidden_size).filter(|&heads| heads > 0 && hidden_size % heads == 0)
+        whole(value, hidden_size).filter(|&heads| heads > 0 && hidden_size.is_multiple_of(heads))
     };
     let expected = format!("a divisor of hidden_size {hidden_size}");
     f.read("num_attention_heads", 8, divides, &expected)

@@ -166,7 +166,7 @@ impl Settings {
         });
         let max_length = match config.get("model_max_length").and_then(Value::as_f64) {
             // Larger than any text where the length is not limited.
-            Some(length) if length >= 2.0 && length < 1e6 => length as usize,
+            Some(length) if (2.0..1e6).contains(&length) => length as usize,
             _ => MAX_LENGTH,
         };
         Ok(Self { special: special.to_vec(), max_length })

@@ -1,9 +1,12 @@
 //! The devices that can run a model: the one place that names concrete
 //! backends. Adding one is a row in [`REGISTRY`].
 
+use std::time::Duration;
+
 use clap::Args;
 use laterna_cpu::{CpuBackend, CpuOptions};
 use laterna_graph::Backend;
+use laterna_kernels::{Isa, Pool, ceiling};
 
 use crate::error::{During, Failure};
 
@@ -25,11 +28,12 @@ pub struct Entry {
     /// What it is.
     pub about: &'static str,
     make: fn(&BackendArgs) -> Result<Box<dyn Backend>, Failure>,
+    ceiling: fn(&BackendArgs) -> Result<f64, Failure>,
 }
 
 /// Every backend, the preferred ones first.
 pub const REGISTRY: &[Entry] =
-    &[Entry { name: "cpu", about: "SIMD kernels on all cores", make: cpu }];
+    &[Entry { name: "cpu", about: "SIMD kernels on all cores", make: cpu, ceiling: cpu_ceiling }];
 
 impl BackendArgs {
     /// The backend chosen.
@@ -37,17 +41,40 @@ impl BackendArgs {
     /// # Errors
     /// If there is none of that name, or it cannot be used here.
     pub fn open(&self) -> Result<Box<dyn Backend>, Failure> {
+        (self.entry()?.make)(self)
+    }
+
+    /// What the device's arithmetic units can do at most, measured now, in
+    /// f32 GFLOP/s.
+    ///
+    /// # Errors
+    /// As [`BackendArgs::open`].
+    pub fn measure_ceiling(&self) -> Result<f64, Failure> {
+        (self.entry()?.ceiling)(self)
+    }
+
+    fn entry(&self) -> Result<&'static Entry, Failure> {
         let entry = REGISTRY.iter().find(|entry| entry.name == self.backend);
         let unknown = || {
             let known: Vec<_> = REGISTRY.iter().map(|entry| entry.name).collect();
             let why = format!("there is no backend of this name, only {}", known.join(", "));
             Failure::input(format!("--backend {}", self.backend), why)
         };
-        (entry.ok_or_else(unknown)?.make)(self)
+        entry.ok_or_else(unknown)
     }
 }
 
 fn cpu(args: &BackendArgs) -> Result<Box<dyn Backend>, Failure> {
     let options = CpuOptions { threads: args.threads.map(usize::from), isa: None };
     Ok(Box::new(CpuBackend::new(options).during("cannot use the CPU backend")?))
+}
+
+/// Long enough for a busy core to reach its steady clock.
+const CEILING_BUDGET: Duration = Duration::from_millis(500);
+
+fn cpu_ceiling(args: &BackendArgs) -> Result<f64, Failure> {
+    let isa = Isa::detect().during("cannot use the CPU backend")?;
+    let threads = args.threads.map(usize::from);
+    let pool = threads.map_or_else(Pool::with_physical_cores, Pool::new);
+    Ok(ceiling::measure_gflops(&pool, isa, CEILING_BUDGET))
 }

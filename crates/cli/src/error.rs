@@ -4,6 +4,7 @@
 use std::fmt::{self, Display};
 use std::io;
 
+use laterna_diffusion::RatedError;
 use laterna_diffusion::scheduler::SchedulerError;
 use laterna_diffusion::session::SessionError;
 use laterna_graph::{CompileError, RunError};
@@ -107,7 +108,15 @@ impl Cause for ConfigError {}
 impl Cause for ModelError {}
 impl Cause for CheckError {}
 impl Cause for TokenizerError {}
-impl Cause for SchedulerError {}
+impl Cause for SchedulerError {
+    fn advice(&self) -> Option<String> {
+        match self {
+            Self::NoStep { .. } => Some("raise --strength or --steps".to_owned()),
+            _ => None,
+        }
+    }
+}
+impl Cause for RatedError {}
 impl Cause for LoraError {}
 impl Cause for PictureError {}
 impl Cause for TensorError {}
@@ -133,6 +142,7 @@ impl Cause for SessionError {
 
     fn advice(&self) -> Option<String> {
         let advice = match self {
+            Self::Scheduler(error) => return error.advice(),
             Self::PictureNeeded => "give the picture to edit with --input",
             Self::NegativeEmbeddingNeeded => {
                 "add negative_prompt_embeds to the file, or set --guidance 1"

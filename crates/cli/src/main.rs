@@ -12,6 +12,7 @@ mod model;
 mod networks;
 mod picture;
 mod size;
+mod table;
 mod tensors;
 
 use std::panic::PanicHookInfo;

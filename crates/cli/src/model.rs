@@ -1,7 +1,7 @@
 //! From what the user calls a model to its configurations, its weights and
 //! what a session needs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use laterna_diffusion::scheduler::Config;
 use laterna_diffusion::session::{Parts, Size, TextPart};
 use laterna_graph::WeightSource;
 use laterna_models::folder::{check_weights, non_finite_weights};
+use laterna_models::presets::{self, Preset};
 use laterna_models::{TextEncoder, UnetConfig, VaeConfig, Weights};
 use laterna_weights::{Hub, Lora, Precision};
 
@@ -38,22 +39,32 @@ impl ModelArgs {
         } else {
             let hub = Hub::from_env().during(&what)?;
             let name = hub_name(&self.model);
-            hub.locate(&name, Precision::Full, &mut console.download()).during(&what)?
+            hub.locate(name, Precision::Full, &mut console.download()).during(&what)?
         };
+        let preset = preset_of(&self.model);
         let folder = laterna_models::Model::open(&folder, Precision::Full).during(what)?;
-        Ok(Model { folder })
+        Ok(Model { folder, preset })
     }
 }
 
+/// The preset of this name; a folder that is called like a preset is taken to
+/// hold it.
+fn preset_of(name: &str) -> Option<&'static Preset> {
+    let folder = Path::new(name).file_name().and_then(|name| name.to_str());
+    presets::find(name).or_else(|| presets::find(folder?))
+}
+
 /// The name on the hub that a preset stands for; any other text is itself.
-pub fn hub_name(text: &str) -> String {
-    text.to_owned()
+pub fn hub_name(text: &str) -> &str {
+    let autoencoder = || presets::find_vae(text).map(|preset| preset.hub);
+    presets::find(text).map(|preset| preset.hub).or_else(autoencoder).unwrap_or(text)
 }
 
 /// A model on disk.
 #[derive(Debug)]
 pub struct Model {
     folder: laterna_models::Model,
+    preset: Option<&'static Preset>,
 }
 
 /// The text encoders and their tokenizers, in the order in which a UNet reads
@@ -69,6 +80,15 @@ impl Model {
     /// Whether the model has this component.
     pub fn has(&self, component: &str) -> bool {
         self.folder.has(component)
+    }
+
+    /// The text encoders that it has, by component.
+    ///
+    /// # Errors
+    /// If one is not supported.
+    pub fn text_encoders(&self) -> Result<Vec<TextEncoder>, Failure> {
+        let present = TEXTS.iter().filter(|(component, _)| self.has(component));
+        present.map(|(component, _)| self.text_encoder(component)).collect()
     }
 
     /// The UNet's configuration.
@@ -216,6 +236,9 @@ impl Model {
     /// # Errors
     /// If a component is missing or not supported.
     pub fn default_size(&self) -> Result<Size, Failure> {
+        if let Some(Preset { size, .. }) = self.preset {
+            return Ok(Size { width: *size, height: *size });
+        }
         let factor = self.vae()?.encoder_factor();
         Ok(match self.unet()?.sample_size {
             Some([height, width]) => Size { width: width * factor, height: height * factor },
@@ -225,7 +248,11 @@ impl Model {
 
     /// How pictures are made unless the user says otherwise.
     pub fn defaults(&self) -> Defaults {
-        DIFFUSERS
+        self.preset.map_or(DIFFUSERS, |preset| Defaults {
+            steps: preset.steps,
+            guidance: preset.guidance,
+            scheduler: preset.scheduler,
+        })
     }
 }
 
@@ -249,14 +276,12 @@ pub struct Defaults {
     pub steps: usize,
     /// Classifier-free guidance.
     pub guidance: f32,
-    /// How far to go from the input picture.
-    pub strength: f32,
     /// The scheduler, if not the checkpoint's own.
     pub scheduler: Option<&'static str>,
 }
 
 /// The defaults of diffusers' pipelines.
-const DIFFUSERS: Defaults = Defaults { steps: 50, guidance: 7.5, strength: 0.8, scheduler: None };
+const DIFFUSERS: Defaults = Defaults { steps: 50, guidance: 7.5, scheduler: None };
 
 /// A LoRA file and its scale.
 #[derive(Clone, Debug, PartialEq)]

@@ -37,7 +37,7 @@ pub struct Args {
 pub fn run(args: &Args, console: &Console) -> Result<(), Failure> {
     let hub = Hub::from_env().during("cannot find the cache")?;
     let what = format!("cannot fetch {}", args.name);
-    let name = match ModelName::parse(&hub_name(&args.name)).during(&what)? {
+    let name = match ModelName::parse(hub_name(&args.name)).during(&what)? {
         ModelName::Folder(path) => {
             let why = format!("{} is a folder on this machine", path.display());
             return Err(Failure::input(what, why));

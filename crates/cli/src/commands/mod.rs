@@ -1,9 +1,11 @@
 //! The commands, one file each.
 
+mod bench;
 mod doctor;
 mod eval;
 mod fetch;
 mod image;
+mod inspect;
 
 use clap::Subcommand;
 
@@ -15,6 +17,8 @@ use crate::error::Failure;
 pub enum Command {
     Image(image::Args),
     Eval(eval::Args),
+    Bench(bench::Args),
+    Inspect(inspect::Args),
     Fetch(fetch::Args),
     Doctor(doctor::Args),
 }
@@ -28,6 +32,8 @@ impl Command {
         match self {
             Self::Image(args) => image::run(&args, console),
             Self::Eval(args) => eval::run(&args, console),
+            Self::Bench(args) => bench::run(&args, console),
+            Self::Inspect(args) => inspect::run(&args, console),
             Self::Fetch(args) => fetch::run(&args, console),
             Self::Doctor(args) => doctor::run(&args),
         }

@@ -47,7 +47,7 @@ pub struct Args {
     /// The picture to start from: PNG, JPEG or WebP; transparency is shown over white.
     #[arg(long, value_name = "PICTURE")]
     input: Option<PathBuf>,
-    /// How far to go from the input, 0 to 1 [default: the preset's, else 0.8].
+    /// How far to go from the input, 0 to 1 [default: 0.8, and 1 with a single step].
     #[arg(long, value_name = "S", requires = "input")]
     strength: Option<f32>,
     /// Steps of the schedule [default: the preset's, else 50].
@@ -82,6 +82,9 @@ pub struct Args {
     #[arg(long, value_name = "PICTURE")]
     output: PathBuf,
 }
+
+/// How far from the input, as diffusers' pipelines have it.
+const DEFAULT_STRENGTH: f32 = 0.8;
 
 /// Runs the command.
 ///
@@ -148,6 +151,8 @@ fn load(args: &Args, model: &Model, size: Size, console: &Console) -> Result<Ses
 impl Args {
     fn request<'a>(&'a self, model: &Model, given: &'a Given) -> Request<'a> {
         let defaults = model.defaults();
+        let steps = self.steps.map_or(defaults.steps, usize::from);
+        let strength = if steps == 1 { 1.0 } else { DEFAULT_STRENGTH };
         let prompt = match (&self.prompt, &given.embeddings) {
             (_, Some(embeddings)) => embeddings.prompt(),
             (prompt, None) => Prompt::Text {
@@ -158,8 +163,8 @@ impl Args {
         Request {
             prompt,
             picture: given.picture.as_ref(),
-            strength: self.strength.unwrap_or(defaults.strength),
-            steps: self.steps.map_or(defaults.steps, usize::from),
+            strength: self.strength.unwrap_or(strength),
+            steps,
             guidance: self.guidance.unwrap_or(defaults.guidance),
             image_guidance: self.image_guidance,
             seed: self.seed,

@@ -1,0 +1,94 @@
+//! `laterna bench`: measures the one-step frame, picture in, picture out.
+
+mod frame;
+mod report;
+
+use std::time::Instant;
+
+use laterna_diffusion::session::Size;
+
+use crate::backends::BackendArgs;
+use crate::console::{Console, print};
+use crate::error::Failure;
+use crate::machine;
+use crate::model::ModelArgs;
+use crate::size;
+use frame::Bench;
+use report::Report;
+
+/// Measure the one-step frame: encode, add fixed noise, UNet, decode.
+///
+/// The picture, the noise and the prompt's embedding are synthetic and always
+/// the same, so that the hash of the output tells whether a change of speed
+/// was a change of meaning. The embedding is not a text's, and encoding a text
+/// is not part of a frame.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  laterna bench --model sdxs-512-0.9
+  laterna bench --model ./my-model --size 512 --frames 20 --threads 4 --json
+  laterna bench --model ./my-model --per-layer")]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Width and height of the picture, such as 640x512 or 512 [default: the model's own].
+    #[arg(long, value_name = "WxH", value_parser = size::parse)]
+    size: Option<Size>,
+    /// Frames that are measured.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    frames: u32,
+    /// Frames that run first and are not measured.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    warm_up: u32,
+    /// Show every layer's time too.
+    #[arg(long)]
+    per_layer: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    backend: BackendArgs,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If the model cannot be loaded or run.
+pub fn run(args: &Args, console: &Console) -> Result<(), Failure> {
+    let model = args.model.open(console)?;
+    let size = args.size.unwrap_or(model.default_size()?);
+    size::check(size, model.vae()?.encoder_factor())?;
+    let ceiling_gflops = args.backend.measure_ceiling()?;
+    let spinner = console.spinner("loading the model");
+    let start = Instant::now();
+    let mut bench = Bench::load(&model, size, &*args.backend.open()?, console)?;
+    let load_s = start.elapsed().as_secs_f64();
+    drop(spinner);
+
+    let total = (args.warm_up + args.frames) as usize;
+    let bar = console.steps(total, "frames");
+    for _ in 0..args.warm_up {
+        bench.run()?;
+        bar.advance(total);
+    }
+    bench.forget_times();
+    for _ in 0..args.frames {
+        bench.run()?;
+        bar.advance(total);
+    }
+    drop(bar);
+    let report = Report {
+        model: &args.model.model,
+        backend: &args.backend.backend,
+        size,
+        load_s,
+        ceiling_gflops,
+        peak_bytes: machine::peak_bytes(),
+        bench: &bench,
+    };
+    if args.json {
+        return print(format_args!("{:#}", report.json(args.per_layer)));
+    }
+    print(report.text())?;
+    if args.per_layer { print(format_args!("\n{}", report.layers())) } else { Ok(()) }
+}

@@ -18,6 +18,8 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::of("CLIP layer", COMPOSITE, clip_layer),
         Case::of("tiny autoencoder", COMPOSITE, tiny_autoencoder),
         Case::of("autoencoder's middle attention", COMPOSITE, middle_attention),
+        Case::of("conv after enlarging by 3", SUM, enlarged_by_three),
+        Case::of("gated layer, activated", COMPOSITE, activated_gate),
         Case::of("down, up and skip", COMPOSITE, down_up_skip),
         Case::of("noise, guidance and prediction", COMPOSITE, step),
         Case::new("conv read by three", SUM, conv_read_by_three),
@@ -166,6 +168,21 @@ fn middle_attention(b: &mut Builder) -> Built {
     let h = b.linear("out", h, 16, true)?;
     let h = b.from_tokens("picture", h, 6, 5)?;
     b.add("add", h, x)
+}
+
+/// A factor that a convolution cannot take in.
+fn enlarged_by_three(b: &mut Builder) -> Built {
+    let x = input(b, "x", [1, 5, 3, 2]);
+    let x = b.upsample_nearest("up", x, 3)?;
+    b.conv2d("conv", x, 4, 3, Conv2d::same(1))
+}
+
+/// A gate leaves no place for an activation but the last.
+fn activated_gate(b: &mut Builder) -> Built {
+    let x = input(b, "x", [2, 5, 6]);
+    let y = b.linear("linear", x, 12, true)?;
+    let y = b.geglu("geglu", y)?;
+    b.activation("tanh", y, Activation::Tanh)
 }
 
 fn down_up_skip(b: &mut Builder) -> Built {

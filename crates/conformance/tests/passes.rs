@@ -86,12 +86,14 @@ fn assert_layouts(graph: &Graph) {
     }
 }
 
-/// The values of a node that have a layout: weights have none.
+/// The values of a node that have one layout: weights have none, constants of one
+/// number a channel have both.
 fn pictures<'g>(graph: &'g Graph, node: &'g Node) -> impl Iterator<Item = ValueId> + 'g {
     let is_weight = |position: usize| position == 1 && matches!(node.op, Op::Conv2d(_));
     let inputs = node.inputs.iter().enumerate().filter(move |(at, _)| !is_weight(*at));
     let all = inputs.map(|(_, &id)| id).chain([node.output]);
-    all.filter(|&id| graph.shape(id).rank() == 4)
+    let has_both = |id| graph.constant(id).is_some() && graph.shape(id)[2..] == [1, 1];
+    all.filter(move |&id| graph.shape(id).rank() == 4 && !has_both(id))
 }
 
 /// The layout that all pictures of a node have, unless they may differ.

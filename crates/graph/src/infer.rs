@@ -3,7 +3,7 @@
 use laterna_tensor::{DType, Shape};
 use thiserror::Error;
 
-use crate::op::{Conv2d, Epilogue};
+use crate::op::{Attention, Conv2d, Epilogue};
 use crate::{Op, TensorType};
 
 /// Why an operation does not fit its inputs.
@@ -38,7 +38,7 @@ fn check(op: &Op, inputs: &[TensorType]) -> Checked {
         Op::Conv2d(conv) => conv2d(conv, inputs),
         Op::Linear(epilogue) => linear(epilogue, inputs),
         Op::MatMul { transpose_b } => matmul(*transpose_b, exactly(inputs)?),
-        Op::Attention(attention) => self::attention(attention.heads, exactly(inputs)?),
+        Op::Attention(attention) => self::attention(attention, exactly(inputs)?),
         Op::GroupNorm(norm) => group_norm(norm.groups, exactly(inputs)?),
         Op::LayerNorm { .. } => layer_norm(exactly(inputs)?),
         Op::Softmax | Op::Activation(_) | Op::Affine { .. } | Op::Clamp { .. } => {
@@ -85,6 +85,9 @@ fn conv2d(conv: &Conv2d, inputs: &[TensorType]) -> Checked {
     require(groups_fit && per_group * conv.groups == channels, || {
         format!("{channels} channels do not fit {} groups of {per_group}", conv.groups)
     })?;
+    require(conv.upsample.is_power_of_two(), || {
+        format!("cannot enlarge by {}, which is no power of two", conv.upsample)
+    })?;
     let pad = conv.padding;
     let rows = height * conv.upsample + pad.top + pad.bottom;
     let columns = width * conv.upsample + pad.left + pad.right;
@@ -128,6 +131,7 @@ fn apply_epilogue(
         format!("the epilogue has {} operands, not {}", epilogue.operand_count(), operands.len())
     })?;
     require(!epilogue.geglu || out.is_multiple_of(2), || format!("cannot gate {out} channels"))?;
+    require(!epilogue.geglu || epilogue.pre.is_none(), || "the gate is the activation".into())?;
     let kept = if epilogue.geglu { out / 2 } else { out };
     let mut rest = operands.iter();
     let mut expect = |present: bool, role: &str, expected: Shape| match present.then(|| rest.next())
@@ -152,8 +156,9 @@ fn matmul(transpose_b: bool, [a, b]: [TensorType; 2]) -> Checked {
     Ok(TensorType::f32(a.shape.with(rank - 1, b.shape[n])))
 }
 
-fn attention(heads: usize, [q, k, v]: [TensorType; 3]) -> Checked {
-    let [batch, _, channels] = extents(&q)?;
+fn attention(op: &Attention, [q, k, v]: [TensorType; 3]) -> Checked {
+    let heads = op.heads;
+    let [batch, queries, channels] = extents(&q)?;
     let [k_batch, keys, k_channels] = extents(&k)?;
     require(k.shape == v.shape, || "k and v differ".into())?;
     require(batch == k_batch && channels == k_channels, || "q and k differ".into())?;
@@ -161,6 +166,9 @@ fn attention(heads: usize, [q, k, v]: [TensorType; 3]) -> Checked {
         format!("{channels} channels do not fit {heads} heads")
     })?;
     require(keys > 0, || "there are no keys".into())?;
+    require(!op.causal || queries == keys, || {
+        format!("a causal mask needs as many keys as queries, not {keys} and {queries}")
+    })?;
     Ok(q)
 }
 

@@ -161,7 +161,8 @@ pub struct Conv2d {
     pub padding: Padding,
     /// Channel groups; 1 for an ordinary convolution.
     pub groups: usize,
-    /// Nearest-neighbour enlargement of the input before the convolution; 1 for none.
+    /// Nearest-neighbour enlargement of the input before the convolution; 1 for
+    /// none. A power of two, so that a device finds a source pixel by shifting.
     pub upsample: usize,
     /// What follows the sum of products.
     pub epilogue: Epilogue,
@@ -210,7 +211,7 @@ pub struct Epilogue {
     /// Adds an operand `[batch, out]` to every position of a batch entry.
     pub batch_bias: bool,
     /// Halves the channels: `first_half * gelu(second_half)` (GEGLU, Shazeer
-    /// 2020, arXiv 2002.05202).
+    /// 2020, arXiv 2002.05202). Excludes `pre`.
     pub geglu: bool,
     /// Applied before the residual.
     pub pre: Option<Activation>,
@@ -261,7 +262,8 @@ pub struct Attention {
     pub heads: usize,
     /// Factor of `q k^T`, usually `1 / sqrt(d)`.
     pub scale: f32,
-    /// Whether a query sees only keys up to its own position.
+    /// Whether a query sees only keys up to its own position; then there are as
+    /// many keys as queries.
     pub causal: bool,
 }
 

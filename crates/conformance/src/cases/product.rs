@@ -78,7 +78,7 @@ const CONVOLUTIONS: &[Convolution] = &[
     Convolution { what: "3x3, stride 2 by 1", x: [1, 5, 8, 6], stride: [2, 1], ..SAME },
     Convolution { what: "3x3, stride 1 by 3", x: [1, 5, 8, 6], stride: [1, 3], ..SAME },
     Convolution { what: "3x3, enlarged 2", x: [2, 16, 4, 5], out: 16, upsample: 2, ..SAME },
-    Convolution { what: "3x3, enlarged 3", x: [1, 5, 3, 2], upsample: 3, ..SAME },
+    Convolution { what: "3x3, enlarged 4", x: [1, 5, 3, 2], upsample: 4, ..SAME },
     Convolution { what: "1x1, enlarged 2", x: [1, 5, 3, 2], upsample: 2, ..PLAIN },
     Convolution { what: "5x5", x: [1, 4, 8, 9], kernel: [5, 5], padding: Padding::all(2), ..PLAIN },
     Convolution {
@@ -160,9 +160,10 @@ fn matmul((batch, [m, k, n]): &(&[usize], [usize; 3])) -> [Case; 2] {
     })
 }
 
-/// Every set of parts that an epilogue can have.
+/// Every set of parts that an epilogue can have: a gate excludes the activation
+/// before the residual.
 fn epilogues() -> impl Iterator<Item = Epilogue> {
-    (0u32..64).map(|parts| {
+    let all = (0u32..64).map(|parts| {
         let has = |part: u32| parts >> part & 1 == 1;
         Epilogue {
             bias: has(0),
@@ -172,7 +173,8 @@ fn epilogues() -> impl Iterator<Item = Epilogue> {
             residual: has(4),
             post: has(5).then_some(Activation::Relu),
         }
-    })
+    });
+    all.filter(|e| !e.geglu || e.pre.is_none())
 }
 
 /// Every activation but the one of [`epilogues`].

@@ -3,7 +3,8 @@
 //! Convolutions, group normalisation and upsampling read and write pictures
 //! channels-last, element-wise operations follow what they are given, everything
 //! else and the graph's inputs and outputs are row-major; a `Relayout` stands
-//! wherever two of these meet. Tokens `[batch, h * w, channels]` are then a view
+//! wherever two of these meet. Constants are row-major; those of one number a
+//! channel serve as channels-last too. Tokens `[batch, h * w, channels]` are then a view
 //! of a picture: see [`is_view`].
 
 use std::collections::HashMap;
@@ -11,7 +12,7 @@ use std::collections::HashMap;
 use laterna_tensor::Shape;
 
 use super::{Pass, PassError};
-use crate::graph::{Graph, Layout, Node};
+use crate::graph::{Graph, Layout, Node, Origin};
 use crate::op::{Op, Permutation};
 use crate::{Patch, PatchError, ValueId, WeightSource};
 
@@ -107,9 +108,10 @@ impl<'g> Assignment<'g> {
         Ok(())
     }
 
-    /// The value in a layout, through one relayout however many read it.
+    /// The value in a layout, through one relayout however many read it. A
+    /// constant for which the layouts are the same stays as it is.
     fn in_layout(&mut self, id: ValueId, to: Layout) -> Result<ValueId, PatchError> {
-        if self.layout(id) == to {
+        if self.layout(id) == to || self.is_constant_in_both(id) {
             return Ok(id);
         }
         if let Some(&known) = self.relayouts.get(&(id, to)) {
@@ -121,6 +123,11 @@ impl<'g> Assignment<'g> {
         self.relayouts.insert((id, to), new);
         self.changed = true;
         Ok(new)
+    }
+
+    fn is_constant_in_both(&self, id: ValueId) -> bool {
+        let value = self.patch.value(id);
+        matches!(value.origin, Origin::Constant(_)) && layouts_coincide(&value.ty.shape)
     }
 
     fn current(&self, id: ValueId) -> ValueId {
@@ -200,7 +207,7 @@ fn pictures_in(layout: Layout, shapes: &[Shape]) -> Vec<Layout> {
 mod tests {
     use super::*;
     use crate::op::{Activation, Binary, Conv2d};
-    use crate::passes::testing::{assert_untouched, rewritten};
+    use crate::passes::testing::{assert_untouched, numbers, rewritten};
     use crate::{Builder, Rate, TensorType};
 
     /// A residual block, then attention over its pixels.
@@ -245,6 +252,18 @@ mod tests {
             |name: &'static str| named(name).filter(relayout).map(|node| is_view(&after, node));
         assert_eq!(views("t").collect::<Vec<_>>(), [true]);
         assert_eq!(views("x").collect::<Vec<_>>(), [false]);
+    }
+
+    #[test]
+    fn a_constant_of_one_number_a_channel_needs_no_relayout() {
+        let mut b = Builder::new("test");
+        let x = b.input("x", Rate::Frame, TensorType::f32([1, 2, 3, 4]));
+        let c = b.constant("c", numbers(TensorType::f32([1, 2, 1, 1]), 1));
+        let y = b.upsample_nearest("up", x, 2).unwrap();
+        let y = b.add("add", y, c).unwrap();
+        let (after, _) = rewritten(&b.finish(&[("y", y)]), &[CHANNELS_LAST], 0.0);
+        let ops: Vec<_> = after.nodes().iter().map(|node| node.op.name()).collect();
+        assert_eq!(ops, ["relayout", "upsample_nearest", "add", "relayout"]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ fn patch<'g>(graph: &'g Graph, _: &dyn WeightSource) -> Result<Patch<'g>, PassEr
         if epilogue.post.is_some() {
             return Ok(None);
         }
-        if epilogue.residual || epilogue.pre.is_some() {
+        if epilogue.residual || epilogue.pre.is_some() || epilogue.geglu {
             epilogue.post = Some(a);
         } else {
             epilogue.pre = Some(a);

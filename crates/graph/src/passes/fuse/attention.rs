@@ -42,7 +42,8 @@ fn attention(graph: &Graph, found: &Match<'_>) -> Option<Attention> {
         _ => 1.0,
     };
     let causal = found.maybe_node("mask").is_some();
-    (all_split && merged).then_some(Attention { heads, scale, causal })
+    let square = graph.shape(found.value("q"))[1] == graph.shape(found.value("k"))[1];
+    (all_split && merged && (square || !causal)).then_some(Attention { heads, scale, causal })
 }
 
 /// The heads of a reshape `[batch, tokens, heads * d]` -> `[batch, tokens, heads, d]`.
@@ -127,6 +128,14 @@ mod tests {
         let mut b = Builder::new("test");
         let (y, weights) = unscaled(&mut b, [2, 2, 2]);
         assert_untouched(&b.finish(&[("y", y), ("weights", weights)]), ATTENTION);
+    }
+
+    #[test]
+    fn a_causal_mask_that_is_not_square_stays() {
+        let mut b = Builder::new("test");
+        let [q, k, v] = qkv(&mut b);
+        let y = b.attention("attention", [q, k, v], 2, true).unwrap();
+        assert_untouched(&b.finish(&[("y", y)]), ATTENTION);
     }
 
     #[test]

@@ -20,6 +20,9 @@ fn patch<'g>(graph: &'g Graph, _: &dyn WeightSource) -> Result<Patch<'g>, PassEr
         let (Op::Conv2d(plain), Op::UpsampleNearest { factor }) = (&conv.op, &enlarged.op) else {
             return Ok(None);
         };
+        if !factor.is_power_of_two() {
+            return Ok(None);
+        }
         let op = Op::Conv2d(Conv2d { upsample: *factor, ..plain.clone() });
         let mut inputs = conv.inputs.clone();
         inputs[0] = found.value("x");
@@ -37,10 +40,10 @@ mod tests {
     use crate::passes::testing::{assert_untouched, rewritten};
     use crate::{Builder, Rate, TensorType};
 
-    fn conv_after_upsampling(conv: Conv2d, also_read: bool) -> Graph {
+    fn conv_after_upsampling(factor: usize, conv: Conv2d, also_read: bool) -> Graph {
         let mut b = Builder::new("test");
         let x = b.input("x", Rate::Frame, TensorType::f32([1, 2, 3, 4]));
-        let large = b.upsample_nearest("up", x, 2).unwrap();
+        let large = b.upsample_nearest("up", x, factor).unwrap();
         let y = b.conv2d("conv", large, 3, 3, conv).unwrap();
         let outputs = [("y", y), ("large", large)];
         b.finish(&outputs[..if also_read { 2 } else { 1 }])
@@ -48,16 +51,17 @@ mod tests {
 
     #[test]
     fn upsampling_is_fused() {
-        let graph = conv_after_upsampling(Conv2d::same(1), false);
+        let graph = conv_after_upsampling(2, Conv2d::same(1), false);
         // The same steps in the same order.
         let (_, text) = rewritten(&graph, &[UPSAMPLE], 0.0);
         insta::assert_snapshot!(text);
     }
 
     #[test]
-    fn strides_and_other_readers_keep_it() {
+    fn strides_other_readers_and_odd_factors_keep_it() {
         let strided = Conv2d { stride: [2, 2], ..Conv2d::same(1) };
-        assert_untouched(&conv_after_upsampling(strided, false), UPSAMPLE);
-        assert_untouched(&conv_after_upsampling(Conv2d::same(1), true), UPSAMPLE);
+        assert_untouched(&conv_after_upsampling(2, strided, false), UPSAMPLE);
+        assert_untouched(&conv_after_upsampling(2, Conv2d::same(1), true), UPSAMPLE);
+        assert_untouched(&conv_after_upsampling(3, Conv2d::same(1), false), UPSAMPLE);
     }
 }

@@ -47,7 +47,8 @@ pub struct Args {
     /// The picture to start from: PNG, JPEG or WebP; transparency is shown over white.
     #[arg(long, value_name = "PICTURE")]
     input: Option<PathBuf>,
-    /// How far to go from the input, 0 to 1 [default: 0.8, and 1 with a single step].
+    /// How far to go from the input, 0 to 1 [default: 0.8; 1 with a single step and for models that edit
+    /// by instruction].
     #[arg(long, value_name = "S", requires = "input")]
     strength: Option<f32>,
     /// Steps of the schedule [default: the preset's, else 50].
@@ -99,7 +100,8 @@ pub fn run(args: &Args, console: &Console) -> Result<(), Failure> {
     let mut session = load(args, &model, size, console)?;
 
     let start = Instant::now();
-    let tensor = generate(&mut session, &args.request(&model, &given), console)?;
+    let whole = session.is_edit_model();
+    let tensor = generate(&mut session, &args.request(&model, &given, whole), console)?;
     if tensor.as_f32().is_ok_and(|values| values.iter().any(|v| v.is_nan())) {
         console.warn("the result is not a number in places, which are shown black");
     }
@@ -149,10 +151,12 @@ fn load(args: &Args, model: &Model, size: Size, console: &Console) -> Result<Ses
 }
 
 impl Args {
-    fn request<'a>(&'a self, model: &Model, given: &'a Given) -> Request<'a> {
+    /// `whole`: unless told otherwise, run the whole schedule from noise, also
+    /// with an input; models that edit by instruction read it at every step.
+    fn request<'a>(&'a self, model: &Model, given: &'a Given, whole: bool) -> Request<'a> {
         let defaults = model.defaults();
         let steps = self.steps.map_or(defaults.steps, usize::from);
-        let strength = if steps == 1 { 1.0 } else { DEFAULT_STRENGTH };
+        let strength = if steps == 1 || whole { 1.0 } else { DEFAULT_STRENGTH };
         let prompt = match (&self.prompt, &given.embeddings) {
             (_, Some(embeddings)) => embeddings.prompt(),
             (prompt, None) => Prompt::Text {

@@ -113,7 +113,9 @@ mod tests {
     #[test]
     fn neighbours_are_merged() {
         let (mut b, x) = builder();
-        let y = b.reshape("first", x, [4, 3, 2]).unwrap();
+        let y = b.transpose("turn", x, &[1, 2, 0]).unwrap();
+        let y = b.transpose("swap", y, &[0, 2, 1]).unwrap();
+        let y = b.reshape("first", y, [4, 3, 2]).unwrap();
         let y = b.reshape("second", y, [4, 6]).unwrap();
         let y = b.affine("double", y, 2.0, 1.0).unwrap();
         let y = b.affine("triple", y, 3.0, -2.0).unwrap();

@@ -63,14 +63,16 @@ mod tests {
     }
 
     #[test]
-    fn the_other_half_as_gate_stays() {
-        let mut b = Builder::new("test");
-        let y = linear(&mut b);
-        let gate = b.slice("gate", y, 2, 0, 4).unwrap();
-        let value = b.slice("value", y, 2, 4, 8).unwrap();
-        let gate = b.activation("gelu", gate, Activation::Gelu).unwrap();
-        let y = b.mul("mul", value, gate).unwrap();
-        assert_untouched(&b.finish(&[("y", y)]), GEGLU);
+    fn other_parts_as_value_and_gate_stay() {
+        for [value, gate] in [[4..8, 0..4], [0..4, 0..4], [4..8, 4..8], [2..6, 4..8]] {
+            let mut b = Builder::new("test");
+            let y = linear(&mut b);
+            let value = b.slice("value", y, 2, value.start, value.end).unwrap();
+            let gate = b.slice("gate", y, 2, gate.start, gate.end).unwrap();
+            let gate = b.activation("gelu", gate, Activation::Gelu).unwrap();
+            let y = b.mul("mul", value, gate).unwrap();
+            assert_untouched(&b.finish(&[("y", y)]), GEGLU);
+        }
     }
 
     #[test]

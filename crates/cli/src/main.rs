@@ -25,16 +25,16 @@ use console::Console;
 
 /// Real-time diffusion, picture to picture: one binary, no Python.
 #[derive(Debug, Parser)]
-#[command(name = "laterna", version, about, max_term_width = 100)]
+#[command(name = "laterna", version, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, 1 the system or a bug, 2 bad input, 130 interrupted.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
     /// Show errors only.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 900)]
     quiet: bool,
     /// Show what is being done.
-    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    #[arg(short, long, global = true, display_order = 901, conflicts_with = "quiet")]
     verbose: bool,
 }
 

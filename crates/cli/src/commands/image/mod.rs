@@ -55,7 +55,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     steps: Option<u16>,
     /// Classifier-free guidance; 1 or less for none [default: the preset's, else 7.5].
-    #[arg(long, value_name = "G")]
+    #[arg(long, value_name = "G", allow_negative_numbers = true)]
     guidance: Option<f32>,
     /// Guidance towards the input, for models that edit by instruction.
     #[arg(long, value_name = "G", default_value_t = 1.5)]

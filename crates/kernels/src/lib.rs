@@ -16,6 +16,7 @@ pub mod isa;
 mod lanes;
 pub mod lookup;
 pub mod math;
+pub mod matmul;
 pub mod norm;
 pub mod permute;
 pub mod pool;

@@ -60,6 +60,8 @@ pub trait Needs {
 pub struct Plan {
     /// By value.
     pub places: Vec<Place>,
+    /// By value: the value whose memory it shares, itself unless it is a view.
+    pub roots: Vec<ValueId>,
     /// By node; empty for a node that needs none.
     pub scratch: Vec<Region>,
     /// Outputs that no node can write in place.
@@ -104,7 +106,7 @@ impl Plan {
             places[index] = places[root.index()];
         }
         let (arena_bytes, floor_bytes) = (packed.bytes, arena::floor(&requests));
-        Ok(Self { places, scratch, copies, arena_bytes, floor_bytes })
+        Ok(Self { places, roots, scratch, copies, arena_bytes, floor_bytes })
     }
 }
 

@@ -39,7 +39,7 @@ pub struct AttentionShape {
     pub head_dim: usize,
     /// Multiplies the scores; usually `head_dim^-0.5`.
     pub scale: f32,
-    /// Token i attends only to tokens 0..=i; needs as many queries as keys.
+    /// Query i attends only to keys 0..=i, as far as there are.
     pub causal: bool,
 }
 
@@ -66,8 +66,7 @@ pub fn attention_scratch_len(isa: Isa, shape: &AttentionShape) -> usize {
 /// from token to token.
 ///
 /// # Panics
-/// When a slice is too short for its extents, there are no keys, or `causal` attention has unequal
-/// numbers of queries and keys.
+/// When a slice is too short for its extents, or there are no keys.
 pub fn attention(
     isa: Isa,
     pool: &Pool,
@@ -82,7 +81,6 @@ pub fn attention(
     let channels = shape.heads * shape.head_dim;
     let (queries, keys) = (shape.batch * shape.queries, shape.batch * shape.keys);
     assert!(shape.keys > 0, "attention to no keys has no value");
-    assert!(!shape.causal || shape.queries == shape.keys, "causal attention is square");
     check_matrix("q", q.values.len(), queries, channels, q.stride);
     check_matrix("k", k.values.len(), keys, channels, k.stride);
     check_matrix("v", v.values.len(), keys, channels, v.stride);

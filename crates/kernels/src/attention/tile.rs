@@ -35,7 +35,7 @@ pub(crate) fn attend<S: Simd>(s: S, job: &Job<'_>, head: usize, tiles: Range<usi
 
 /// The end of the keys that any of `queries` attends to.
 fn visible_keys(shape: &AttentionShape, queries: &Range<usize>) -> usize {
-    if shape.causal { queries.end } else { shape.keys }
+    if shape.causal { queries.end.min(shape.keys) } else { shape.keys }
 }
 
 /// The largest score of each query so far, and the sum of 2^(score - max).

@@ -58,9 +58,6 @@ impl<'a> Epilogue<'a> {
         if let Some(residual) = self.residual {
             super::check_matrix("residual", residual.values.len(), rows, columns, residual.stride);
         }
-        if columns != outputs {
-            assert_eq!(self.pre, Activation::Identity, "the gate is the activation");
-        }
     }
 }
 
@@ -110,9 +107,8 @@ impl SimdOp for Finish<'_> {
         self.add_bias(s);
         if self.gated {
             self.gate(s);
-        } else {
-            self.activate(s, self.epilogue.pre);
         }
+        self.activate(s, self.epilogue.pre);
         self.add_residual(s);
         self.activate(s, self.epilogue.post);
         self.store(s);

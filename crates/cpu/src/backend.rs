@@ -1,0 +1,215 @@
+//! The backend itself: options, what it supports, and the steps of compiling.
+
+use std::sync::Arc;
+
+use laterna_graph::passes::{self, layout};
+use laterna_graph::plan::{FinalCopy, Needs, Place, Plan};
+use laterna_graph::{
+    Backend, CompileError, CompileOptions, Graph, Node, NodeSummary, Op, OpFacts, Origin, Port,
+    Program, ProgramSummary, Support, ValueId, WeightSource, cost,
+};
+use laterna_kernels::{Isa, IsaError, Pool};
+use laterna_tensor::DType;
+
+use crate::constants::{Constants, check_weights};
+use crate::lower::{Lowered, lower};
+use crate::memory::{ELEMENT_BYTES, Operand, StepOperands};
+use crate::program::{CpuProgram, Machine, OutputCopy, Shared, Step};
+
+/// What a user may choose.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CpuOptions {
+    /// Threads that compute; the number of physical cores if not given.
+    pub threads: Option<usize>,
+    /// Instruction set; the best one that the CPU has if not given.
+    pub isa: Option<Isa>,
+}
+
+/// A CPU with a pool of threads, shared by all programs compiled on it.
+pub struct CpuBackend {
+    machine: Arc<Machine>,
+}
+
+impl CpuBackend {
+    /// A backend with a pool of its own.
+    ///
+    /// # Errors
+    /// If the instruction set asked for, here or in the environment, is unknown
+    /// or missing.
+    pub fn new(options: CpuOptions) -> Result<Self, IsaError> {
+        let isa = match options.isa {
+            Some(isa) => isa.require()?,
+            None => Isa::detect()?,
+        };
+        let pool = match options.threads {
+            Some(threads) => Pool::new(threads.max(1)),
+            None => Pool::with_physical_cores(),
+        };
+        Ok(Self { machine: Arc::new(Machine { isa, pool }) })
+    }
+
+    /// The instruction set in use.
+    pub fn isa(&self) -> Isa {
+        self.machine.isa
+    }
+
+    /// The number of threads in use.
+    pub fn threads(&self) -> usize {
+        self.machine.pool.threads()
+    }
+}
+
+impl Backend for CpuBackend {
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn supports(&self, op: &Op, facts: OpFacts<'_>) -> Support {
+        let integers_are_indices = matches!(op, Op::Embedding | Op::SelectToken);
+        let is_float = |dtype: DType| dtype == DType::F32;
+        let inputs_are_f32 = facts.inputs.iter().all(|ty| is_float(ty.dtype));
+        if is_float(facts.output.dtype) && (inputs_are_f32 || integers_are_indices) {
+            Support::Yes
+        } else {
+            Support::No("only f32 values are computed".into())
+        }
+    }
+
+    fn compile(
+        &self,
+        graph: &Graph,
+        weights: &dyn WeightSource,
+        options: &CompileOptions<'_>,
+    ) -> Result<Arc<dyn Program>, CompileError> {
+        check_weights(graph, weights)?;
+        let passes = [passes::STANDARD, &[layout::CHANNELS_LAST]].concat();
+        let graph = passes::run(graph, &passes, weights, options)?;
+        self.check_support(&graph)?;
+        let mut constants = Constants::new(&graph, weights, &self.machine);
+        let lowered = lower_nodes(&graph, &mut constants)?;
+        let plan = Plan::new(&graph, &LoweredNeeds { lowered: &lowered })?;
+        let program = assemble(&graph, &plan, lowered, constants, self.machine.clone())?;
+        Ok(Arc::new(program))
+    }
+}
+
+impl CpuBackend {
+    fn check_support(&self, graph: &Graph) -> Result<(), CompileError> {
+        for node in graph.nodes().iter().filter(|node| !layout::is_view(graph, node)) {
+            let inputs: Vec<_> = node.inputs.iter().map(|&id| graph.ty(id)).collect();
+            let layouts: Vec<_> = node.inputs.iter().map(|&id| graph.value(id).layout).collect();
+            let output = graph.ty(node.output);
+            let facts = OpFacts { inputs: &inputs, layouts: &layouts, output };
+            if let Support::No(reason) = self.supports(&node.op, facts) {
+                return Err(unsupported(node, reason));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The error for a node that this backend cannot run.
+pub fn unsupported(node: &Node, reason: String) -> CompileError {
+    let (node, op) = (node.name.to_string(), node.op.name());
+    CompileError::Unsupported { node, backend: "cpu", op, reason }
+}
+
+/// By node; `None` for views, which need no kernel.
+fn lower_nodes(
+    graph: &Graph,
+    constants: &mut Constants<'_>,
+) -> Result<Vec<Option<Lowered>>, CompileError> {
+    let lower_one = |node: &Node| {
+        if layout::is_view(graph, node) {
+            return Ok(None);
+        }
+        lower(graph, node, constants).map(Some)
+    };
+    graph.nodes().iter().map(lower_one).collect()
+}
+
+struct LoweredNeeds<'a> {
+    lowered: &'a [Option<Lowered>],
+}
+
+impl LoweredNeeds<'_> {
+    fn of(&self, graph: &Graph, node: &Node) -> Option<&Lowered> {
+        let position = match graph.value(node.output).origin {
+            Origin::Node(id) => id.index(),
+            _ => return None,
+        };
+        self.lowered[position].as_ref()
+    }
+}
+
+impl Needs for LoweredNeeds<'_> {
+    fn view_of(&self, graph: &Graph, node: &Node) -> Option<usize> {
+        self.of(graph, node).is_none().then_some(0)
+    }
+
+    fn scratch_bytes(&self, graph: &Graph, node: &Node) -> usize {
+        self.of(graph, node).map_or(0, |lowered| lowered.scratch_elements * ELEMENT_BYTES)
+    }
+}
+
+fn assemble(
+    graph: &Graph,
+    plan: &Plan,
+    lowered: Vec<Option<Lowered>>,
+    mut constants: Constants<'_>,
+    machine: Arc<Machine>,
+) -> Result<CpuProgram, CompileError> {
+    let mut summary = ProgramSummary { arena_bytes: plan.arena_bytes, ..Default::default() };
+    let mut steps = Vec::new();
+    for (index, (node, lowered)) in graph.nodes().iter().zip(lowered).enumerate() {
+        let Some(lowered) = lowered else { continue };
+        summary.nodes.push(NodeSummary {
+            name: node.name.clone(),
+            op: node.op.name(),
+            kernel: lowered.kernel.name(machine.isa),
+            shape: graph.shape(node.output),
+            flops: cost::node_flops(graph, node),
+        });
+        let inputs = lowered.inputs.iter().map(|&id| operand(graph, plan, &mut constants, id));
+        let inputs = inputs.collect::<Result<_, _>>()?;
+        let output = operand(graph, plan, &mut constants, node.output)?;
+        let operands = StepOperands { inputs, output, scratch: plan.scratch[index] };
+        steps.push(Step { kernel: lowered.kernel, operands });
+    }
+    let mut copies = Vec::new();
+    for &copy in &plan.copies {
+        let FinalCopy { value, .. } = copy;
+        let from = operand(graph, plan, &mut constants, value)?;
+        copies.push(OutputCopy { from, plan: copy });
+    }
+    summary.weight_bytes = constants.size_bytes();
+    let input_ports = graph.inputs().iter().map(|&id| port(graph, &graph.value(id).name, id));
+    let output_ports = graph.outputs().iter().map(|(name, id)| port(graph, name, *id));
+    Ok(CpuProgram(Arc::new(Shared {
+        machine,
+        steps,
+        copies,
+        arena_elements: plan.arena_bytes.div_ceil(ELEMENT_BYTES),
+        inputs: input_ports.collect(),
+        outputs: output_ports.collect(),
+        constants: constants.into_tables(),
+        summary,
+    })))
+}
+
+fn operand(
+    graph: &Graph,
+    plan: &Plan,
+    constants: &mut Constants<'_>,
+    id: ValueId,
+) -> Result<Operand, CompileError> {
+    let ty = graph.ty(id);
+    match plan.places[id.index()] {
+        Place::Constant => Ok(Operand::constant(constants.table(plan.roots[id.index()])?, ty)),
+        place => Ok(Operand::new(place, ty)),
+    }
+}
+
+fn port(graph: &Graph, name: &Arc<str>, id: ValueId) -> Port {
+    Port { name: name.clone(), ty: graph.ty(id) }
+}

@@ -1,0 +1,161 @@
+//! What a program keeps of the checkpoint: weights packed for the product
+//! kernels, and plain tables for everything else, each read once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use laterna_graph::{CompileError, Constant, Graph, ValueId, WeightSource};
+use laterna_kernels::{Isa, PackedWeights, ReadWeights, WeightShape};
+use laterna_tensor::{RawTensor, Tensor};
+
+use crate::program::Machine;
+
+/// Checks that every weight exists with the shape that the graph needs, before
+/// anything is read.
+///
+/// # Errors
+/// The first weight that does not fit.
+pub fn check_weights(graph: &Graph, weights: &dyn WeightSource) -> Result<(), CompileError> {
+    for (name, ty) in graph.weights() {
+        let found = weights.info(name).ok_or_else(|| laterna_graph::WeightError::missing(name))?;
+        if found.shape != ty.shape {
+            let (name, found, expected) = (name.to_string(), found.shape, ty.shape);
+            return Err(CompileError::WeightShape { name, found, expected });
+        }
+    }
+    Ok(())
+}
+
+/// Collects a program's constants while it is lowered.
+pub struct Constants<'a> {
+    graph: &'a Graph,
+    weights: &'a dyn WeightSource,
+    machine: &'a Machine,
+    tables: Vec<Box<[f32]>>,
+    table_of: HashMap<ValueId, usize>,
+    packed: HashMap<(ValueId, bool), Arc<PackedWeights>>,
+    grouped_bytes: usize,
+}
+
+/// The stored elements of a constant.
+enum Stored<'a> {
+    Raw(RawTensor<'a>),
+    Data(&'a Tensor),
+}
+
+impl Stored<'_> {
+    /// Decodes from element `start` on.
+    fn read(&self, start: usize, out: &mut [f32]) {
+        match self {
+            Self::Raw(raw) => raw.read_f32(start, out),
+            Self::Data(tensor) => {
+                let data = tensor.as_f32().expect("constants of the graph are f32: it is verified");
+                out.copy_from_slice(&data[start..start + out.len()]);
+            }
+        }
+    }
+}
+
+impl<'a> Constants<'a> {
+    /// No constants yet.
+    pub fn new(graph: &'a Graph, weights: &'a dyn WeightSource, machine: &'a Machine) -> Self {
+        let (table_of, packed) = (HashMap::new(), HashMap::new());
+        Self { graph, weights, machine, tables: Vec::new(), table_of, packed, grouped_bytes: 0 }
+    }
+
+    /// The instruction set that weights are packed for.
+    pub fn isa(&self) -> Isa {
+        self.machine.isa
+    }
+
+    /// The index of the plain table of a constant, decoding it at the first call.
+    ///
+    /// # Errors
+    /// If the weight cannot be read.
+    pub fn table(&mut self, id: ValueId) -> Result<usize, CompileError> {
+        if let Some(&index) = self.table_of.get(&id) {
+            return Ok(index);
+        }
+        let mut table = vec![0.0; self.graph.shape(id).elements()].into_boxed_slice();
+        self.with_stored(id, |stored| stored.read(0, &mut table))?;
+        self.tables.push(table);
+        self.table_of.insert(id, self.tables.len() - 1);
+        Ok(self.tables.len() - 1)
+    }
+
+    /// A constant packed for the product kernels, packing it at the first call.
+    ///
+    /// # Errors
+    /// If the weight cannot be read.
+    pub fn packed(
+        &mut self,
+        id: ValueId,
+        shape: WeightShape,
+        gated: bool,
+    ) -> Result<Arc<PackedWeights>, CompileError> {
+        if let Some(packed) = self.packed.get(&(id, gated)) {
+            return Ok(packed.clone());
+        }
+        let machine = self.machine;
+        let packed = self.with_stored(id, |stored| {
+            let read: ReadWeights<'_> = &|start, out| stored.read(start, out);
+            PackedWeights::pack(machine.isa, &machine.pool, shape, gated, read)
+        })?;
+        let packed = Arc::new(packed);
+        self.packed.insert((id, gated), packed.clone());
+        Ok(packed)
+    }
+
+    /// A constant of `groups` weights of the same shape, one after another, each
+    /// packed for the product kernels.
+    ///
+    /// # Errors
+    /// If the weight cannot be read.
+    pub fn packed_groups(
+        &mut self,
+        id: ValueId,
+        shape: WeightShape,
+        groups: usize,
+    ) -> Result<Vec<PackedWeights>, CompileError> {
+        let machine = self.machine;
+        let packed = self.with_stored(id, |stored| {
+            let pack = |group: usize| {
+                let first = group * shape.len();
+                let read: ReadWeights<'_> = &|start, out| stored.read(first + start, out);
+                PackedWeights::pack(machine.isa, &machine.pool, shape, false, read)
+            };
+            (0..groups).map(pack).collect::<Vec<_>>()
+        })?;
+        self.grouped_bytes += packed.iter().map(PackedWeights::size_bytes).sum::<usize>();
+        Ok(packed)
+    }
+
+    /// Bytes held so far.
+    pub fn size_bytes(&self) -> usize {
+        let tables: usize = self.tables.iter().map(|table| size_of_val(&**table)).sum();
+        tables
+            + self.grouped_bytes
+            + self.packed.values().map(|packed| packed.size_bytes()).sum::<usize>()
+    }
+
+    /// The plain tables, by index.
+    pub fn into_tables(self) -> Vec<Box<[f32]>> {
+        self.tables
+    }
+
+    fn with_stored<T>(
+        &self,
+        id: ValueId,
+        use_it: impl FnOnce(&Stored<'_>) -> T,
+    ) -> Result<T, CompileError> {
+        match self.graph.constant(id) {
+            Some(Constant::Weight(name)) => {
+                let result = use_it(&Stored::Raw(self.weights.read(name)?));
+                self.weights.release(name);
+                Ok(result)
+            }
+            Some(Constant::Data(tensor)) => Ok(use_it(&Stored::Data(tensor))),
+            None => unreachable!("callers ask only for constants"),
+        }
+    }
+}

@@ -1,7 +1,11 @@
-//! The arithmetic of diffusion around the network: schedulers, which say at
-//! which noise levels it is called and how each call moves the latent, and the
-//! seeded noise that they consume.
+//! Diffusion: schedulers, which say at which noise levels the network is called
+//! and how each call moves the latent, the seeded noise they consume, and the
+//! sessions that turn a prompt and a picture into a picture.
 #![forbid(unsafe_code)]
 
 pub mod noise;
+mod rated;
 pub mod scheduler;
+pub mod session;
+
+pub use rated::{PromptState, RatedError, RatedInstance, RatedProgram};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use laterna_weights::Progress;
 
-use crate::error::{During, Failure};
+use crate::error::{During, Failure, one_line};
 
 /// How much the user wants to read.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +40,7 @@ impl Console {
     /// Something that the user should know and that stops nothing.
     pub fn warn(&self, text: impl Display) {
         if !self.quiet {
+            let text = one_line(&text.to_string());
             let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
             anstream::eprintln!("{yellow}warning:{yellow:#} {text}");
         }

@@ -66,7 +66,7 @@ fn style(color: anstyle::AnsiColor) -> anstyle::Style {
 
 /// Foreign text (file names, tensor names) must not break the line or drive
 /// the terminal.
-fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let shown = |c: char| if c.is_control() { ' ' } else { c };
     text.trim_end().chars().map(shown).collect()
 }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use clap::Args;
 use laterna_diffusion::scheduler::Config;
@@ -74,6 +75,7 @@ const TEXTS: &[(&str, &str)] = &[("text_encoder", "tokenizer"), ("text_encoder_2
 /// The side of the picture that a latent of unknown size stands for.
 const DEFAULT_SIDE: usize = 512;
 
+const WEIGHTS: &str = "cannot open the weights";
 const CONFIG: &str = "cannot read the configuration";
 
 impl Model {
@@ -153,22 +155,28 @@ impl Model {
     /// # Errors
     /// If a component or its weights are missing or unsound.
     pub fn weights(&self, components: &[&str], console: &Console) -> Result<Weights, Failure> {
-        for &component in components {
-            let weights = self.folder.weights(&[component]).during("cannot open the weights")?;
-            let file = weights.parts().next().map(|(_, checkpoint)| checkpoint.path().to_owned());
-            let file = file.unwrap_or_default();
-            let graphs = networks::whole(self, component)?;
-            let graphs: Vec<_> = graphs.iter().collect();
-            let unread = check_weights(&graphs, &weights)
-                .during(format_args!("cannot use the weights {}", file.display()))?;
-            for name in unread {
-                console.warn(format_args!("{}: {name}: no layer reads it", file.display()));
-            }
-            for name in non_finite_weights(&weights) {
-                console.warn(format_args!("{}: {name}: has NaN or infinity", file.display()));
-            }
+        let start = Instant::now();
+        components.iter().try_for_each(|component| self.check(component, console))?;
+        let seconds = start.elapsed().as_secs_f32();
+        console.detail(format_args!("checked {} in {seconds:.1} s", components.join(", ")));
+        self.folder.weights(components).during(WEIGHTS)
+    }
+
+    fn check(&self, component: &str, console: &Console) -> Result<(), Failure> {
+        let weights = self.folder.weights(&[component]).during(WEIGHTS)?;
+        let file = weights.parts().next().map(|(_, checkpoint)| checkpoint.path().to_owned());
+        let file = file.unwrap_or_default();
+        let graphs = networks::whole(self, component)?;
+        let graphs: Vec<_> = graphs.iter().collect();
+        let unread = check_weights(&graphs, &weights)
+            .during(format_args!("cannot use the weights {}", file.display()))?;
+        for name in unread {
+            console.warn(format_args!("{}: {name}: no layer reads it", file.display()));
         }
-        self.folder.weights(components).during("cannot open the weights")
+        for name in non_finite_weights(&weights) {
+            console.warn(format_args!("{}: {name}: has NaN or infinity", file.display()));
+        }
+        Ok(())
     }
 
     /// Merges LoRAs into the weights of the components that they are for.

@@ -1,5 +1,6 @@
 //! Bad input gets one clear line that names the file, tensor or field, exit
 //! code 2, and nothing half-written.
+#![allow(clippy::unwrap_used, reason = "a failed helper fails the test")]
 
 mod common;
 

@@ -14,7 +14,7 @@ const COMMANDS: &[&str] = &["image", "eval", "bench", "inspect", "fetch", "docto
 fn compare(name: &str, found: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/help/{name}.txt"));
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-        fs::write(&path, found).unwrap();
+        fs::write(&path, found).expect("the snapshot is written");
     }
     let expected = fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(found, expected, "{name}: run again with UPDATE_SNAPSHOTS=1 if this is wanted");

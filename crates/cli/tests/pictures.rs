@@ -1,5 +1,6 @@
 //! `laterna image` against whole pictures of diffusers' pipelines that used
 //! the same noise.
+#![allow(clippy::unwrap_used, reason = "a failed helper fails the test")]
 
 mod common;
 

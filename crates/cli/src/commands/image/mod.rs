@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "TEXT")]
     negative: Option<String>,
     /// The prompt already encoded, for models without a text encoder: a safetensors file
-    /// with prompt_embeds [1,77,w] and, as needed, negative_prompt_embeds,
+    /// with `prompt_embeds [1,77,w]` and, as needed, negative_prompt_embeds,
     /// pooled_prompt_embeds and negative_pooled_prompt_embeds.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "negative"])]
     prompt_embeds: Option<PathBuf>,
@@ -73,8 +73,8 @@ pub struct Args {
     /// A LoRA to merge, with its scale [default scale: 1]; may be given repeatedly.
     #[arg(long, value_name = "FILE[:SCALE]")]
     lora: Vec<LoraArg>,
-    /// Noise to use instead of the seed's: a safetensors file with `noise` [1,c,h,w] and, as
-    /// needed, `step_noise` [steps,1,c,h,w] and `vae_noise` [1,c,h,w].
+    /// Noise to use instead of the seed's: a safetensors file with `noise [1,c,h,w]` and, as
+    /// needed, `step_noise [steps,1,c,h,w]` and `vae_noise [1,c,h,w]`.
     #[arg(long, value_name = "FILE")]
     noise: Option<PathBuf>,
     #[command(flatten)]

@@ -36,6 +36,7 @@ pub struct Request<'a> {
 
 /// A prompt, as text or already encoded.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "one exists at a time")]
 pub enum Prompt<'a> {
     /// Texts for the checkpoint's own encoders.
     Text {

@@ -28,8 +28,11 @@ mod testing;
 
 pub use aligned::AlignedBuffer;
 pub use attention::{AttentionShape, Tokens, attention, attention_scratch_len};
-pub use conv::{ConvShape, Padding, conv2d};
-pub use gemm::{BatchBias, Epilogue, PackedWeights, ReadWeights, Residual, WeightShape, linear};
+pub use conv::{ConvShape, Padding, conv2d, conv2d_grouped};
+pub use gemm::{
+    BatchBias, Epilogue, MatmulShape, PackedWeights, ReadWeights, Residual, WeightShape, linear,
+    matmul, matmul_scratch_len,
+};
 pub use isa::{Isa, IsaError};
 pub use math::Activation;
 pub use pool::Pool;

@@ -4,7 +4,10 @@
 //! zeros where the window leaves the picture, or to the nearest pixel of a picture that is
 //! enlarged on the fly.
 
+mod grouped;
 pub mod reference;
+
+pub use grouped::conv2d_grouped;
 
 use crate::gemm::driver::{Gather, Job, MAX_TAPS, Split, execute};
 use crate::gemm::micro::RowPointers;
@@ -137,13 +140,13 @@ pub fn conv2d(
         pool,
         &Job {
             gather: &Windows { shape, x, stride: x_stride, zeros: weights.zero_row() },
-            weights,
+            weights: weights.panels(),
             epilogue,
             rows,
             out: SendPointer(out.as_mut_ptr()),
             out_stride,
             threads: pool.threads(),
-            split: Split::new(rows, weights, pool.threads()),
+            split: Split::new(rows, &weights.panels().layout, pool.threads()),
         },
     );
 }

@@ -43,7 +43,7 @@ fn check(shape: ConvShape, isa: Isa, pool: &Pool, random: &mut Random) {
     };
     let mut want = vec![7.0; shape.out_rows() * out_stride];
     let mut got = want.clone();
-    reference::conv2d(&shape, &x, x_stride, &weights, &epilogue, &mut want, out_stride);
+    reference::conv2d(&shape, 1, &x, x_stride, &weights, &epilogue, &mut want, out_stride);
     let packed =
         WeightShape { outputs: shape.out_channels, inputs: shape.in_channels, taps: shape.taps() };
     let packed = PackedWeights::from_slice(isa, pool, packed, false, &weights);
@@ -98,5 +98,51 @@ fn sums_in_several_passes() {
         let in_channels = (1 << 16) / isa.tile_vectors() / isa.lanes();
         let shape = ConvShape::same3x3(1, 3, 5, in_channels, isa.tile_vectors() * isa.lanes() + 3);
         check(shape, isa, &pool, &mut random);
+    }
+}
+
+#[test]
+fn grouped_convolutions_match_the_reference() {
+    let pool = Pool::new(2);
+    for isa in Isa::available() {
+        let mut random = Random::new(9);
+        for _ in 0..60 {
+            let groups = random.integer(1, 5);
+            let base = random_shape(&mut random);
+            let (in_channels, out_channels) =
+                (groups * random.integer(1, 4), groups * random.integer(1, 20));
+            let shape = ConvShape { in_channels, out_channels, ..base };
+            let x = random.vector(shape.batch * shape.height * shape.width * in_channels);
+            let weights = random.vector(out_channels * in_channels / groups * shape.taps());
+            let bias = random.vector(out_channels);
+            let epilogue = Epilogue { pre: Activation::Silu, ..Epilogue::bias(&bias) };
+            let mut want = vec![7.0; shape.out_rows() * (out_channels + 1)];
+            let mut got = want.clone();
+            let stride = out_channels + 1;
+            reference::conv2d(
+                &shape,
+                groups,
+                &x,
+                in_channels,
+                &weights,
+                &epilogue,
+                &mut want,
+                stride,
+            );
+            conv2d_grouped(
+                isa,
+                &pool,
+                &shape,
+                groups,
+                &x,
+                in_channels,
+                &weights,
+                &epilogue,
+                &mut got,
+                stride,
+            );
+            let tolerance = sum_tolerance(in_channels / groups * shape.taps());
+            assert_close(&got, &want, tolerance, &(isa, groups, shape));
+        }
     }
 }

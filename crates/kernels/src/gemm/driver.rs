@@ -2,8 +2,9 @@
 //! Consecutive tasks share a group, whose weights then stay in the second-level cache.
 
 use super::epilogue::{Epilogue, Finish, TileBuffer};
+use super::layout::{PanelLayout, Panels};
 use super::micro::{Later, Product, RowPointers, multiply};
-use super::pack::{PackedWeights, SendPointer};
+use super::pack::SendPointer;
 use crate::aligned::LINE_BYTES;
 use crate::isa::{MAX_TILE_ROWS, Simd, Variant, pick, variants};
 use crate::pool::Pool;
@@ -41,7 +42,7 @@ pub(crate) trait Gather: Sync {
 /// One product: `rows` of A by packed weights, to `out`.
 pub(crate) struct Job<'a> {
     pub gather: &'a dyn Gather,
-    pub weights: &'a PackedWeights,
+    pub weights: Panels<'a>,
     pub epilogue: &'a Epilogue<'a>,
     pub rows: usize,
     /// `[rows, columns]`, large enough: checked by the public entry.
@@ -65,8 +66,8 @@ pub(crate) struct Split {
 }
 
 impl Split {
-    pub fn new(rows: usize, weights: &PackedWeights, threads: usize) -> Self {
-        let tiles = rows.div_ceil(weights.isa().tile_rows());
+    pub fn new(rows: usize, weights: &PanelLayout, threads: usize) -> Self {
+        let tiles = rows.div_ceil(weights.isa.tile_rows());
         let (pass_taps, pass_channels) = passes(weights);
         let panels = weights.panels();
         let pass_bytes = pass_taps * pass_channels * weights.panel_width() * size_of::<f32>();
@@ -81,10 +82,10 @@ impl Split {
 
 /// Taps and channels of one pass, so that a panel's part of it stays in cache. Gated tiles have no
 /// place for partial sums, and take a single pass.
-fn passes(weights: &PackedWeights) -> (usize, usize) {
-    let shape = weights.shape();
+fn passes(weights: &PanelLayout) -> (usize, usize) {
+    let shape = weights.shape;
     let tap_bytes = shape.inputs * weights.panel_width() * size_of::<f32>();
-    if weights.gated() {
+    if weights.gated {
         assert!(shape.taps <= MAX_TAPS, "gated weights have few taps");
         return (shape.taps, shape.inputs);
     }
@@ -102,7 +103,7 @@ static TASKS: &[Variant<Entry>] = variants!(task: Entry);
 
 /// Computes the product on the threads of `pool`.
 pub(crate) fn execute(pool: &Pool, job: &Job<'_>) {
-    let task = pick(TASKS, job.weights.isa());
+    let task = pick(TASKS, job.weights.layout.isa);
     pool.run(job.split.row_blocks * job.split.panel_groups, &|index| task(job, index));
 }
 
@@ -116,7 +117,7 @@ fn task<S: Simd>(job: &Job<'_>, index: usize) {
     let Split { tiles, row_blocks, pass_taps, pass_channels, .. } = job.split;
     let tiles = part(tiles, row_blocks, index % row_blocks);
     let panels = job.panels(index);
-    let shape = job.weights.shape();
+    let shape = job.weights.layout.shape;
     for tap in (0..shape.taps).step_by(pass_taps) {
         for channel in (0..shape.inputs).step_by(pass_channels) {
             let taps = tap..(tap + pass_taps).min(shape.taps);
@@ -138,7 +139,7 @@ impl Job<'_> {
     /// The panels of a task.
     fn panels(&self, index: usize) -> Range<usize> {
         let Split { row_blocks, panel_groups, .. } = self.split;
-        part(self.weights.panels(), panel_groups, index / row_blocks)
+        part(self.weights.layout.panels(), panel_groups, index / row_blocks)
     }
 
     /// The first weights of the task that this thread will probably claim next, or null when they
@@ -207,10 +208,10 @@ impl TilePass<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S, a: &[RowPointers]) {
         let Pass { job, taps, channels, .. } = self.pass;
-        let shape = job.weights.shape();
+        let shape = job.weights.layout.shape;
         let first = taps.start == 0 && channels.start == 0;
         let last = taps.end == shape.taps && channels.end == shape.inputs;
-        let vectors = job.weights.panel_vectors(self.panel);
+        let vectors = job.weights.layout.panel_vectors(self.panel);
         let b = job.weights.panel(self.panel, taps.start * shape.inputs + channels.start);
         let mut sums = TileBuffer::new();
         let width = vectors * S::LANES;
@@ -272,7 +273,7 @@ impl TilePass<'_> {
     }
 
     fn columns(&self) -> Range<usize> {
-        let weights = self.pass.job.weights;
+        let weights = &self.pass.job.weights.layout;
         let start = self.panel * weights.panel_columns();
         start..(start + weights.panel_columns()).min(weights.columns())
     }
@@ -288,8 +289,8 @@ impl TilePass<'_> {
             rows: self.rows.len(),
             column: columns.start,
             columns: columns.len(),
-            outputs: job.weights.shape().outputs,
-            gated: job.weights.gated(),
+            outputs: job.weights.layout.shape.outputs,
+            gated: job.weights.layout.gated,
             out: job.out.get().wrapping_add(self.out_index()),
             out_stride: job.out_stride,
         }

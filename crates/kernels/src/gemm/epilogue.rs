@@ -71,6 +71,18 @@ impl TileBuffer {
         Self(MaybeUninit::uninit())
     }
 
+    /// For sums that are written one by one.
+    pub fn zeroed() -> Self {
+        Self(MaybeUninit::zeroed())
+    }
+
+    /// Writes float `i` of the first row.
+    pub fn set(&mut self, i: usize, sum: f32) {
+        assert!(i < MAX_TILE_VECTORS * MAX_LANES);
+        // SAFETY: the index was checked against one row of the buffer.
+        unsafe { self.as_mut_ptr().add(i).write(sum) }
+    }
+
     pub fn as_mut_ptr(&mut self) -> *mut f32 {
         self.0.as_mut_ptr().cast()
     }

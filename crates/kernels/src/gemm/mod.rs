@@ -2,14 +2,18 @@
 //! whole of convolution.
 
 pub(crate) mod driver;
-mod epilogue;
+pub(crate) mod epilogue;
+mod layout;
+mod matmul;
 pub(crate) mod micro;
 mod pack;
 pub mod reference;
 
 pub use epilogue::{BatchBias, Epilogue, Residual};
+pub use layout::WeightShape;
+pub use matmul::{MatmulShape, matmul, matmul_scratch_len};
 pub(crate) use pack::SendPointer;
-pub use pack::{PackedWeights, ReadWeights, WeightShape};
+pub use pack::{PackedWeights, ReadWeights};
 
 use crate::pool::Pool;
 use driver::{Gather, Job, MAX_TAPS, Split, execute};
@@ -42,13 +46,13 @@ pub fn linear(
         pool,
         &Job {
             gather: &Rows { x, stride: x_stride },
-            weights,
+            weights: weights.panels(),
             epilogue,
             rows,
             out: SendPointer(out.as_mut_ptr()),
             out_stride,
             threads: pool.threads(),
-            split: Split::new(rows, weights, pool.threads()),
+            split: Split::new(rows, &weights.panels().layout, pool.threads()),
         },
     );
 }
@@ -61,9 +65,9 @@ pub(crate) fn check_matrix(name: &str, len: usize, rows: usize, columns: usize, 
 }
 
 /// Rows of a matrix.
-struct Rows<'a> {
-    x: &'a [f32],
-    stride: usize,
+pub(crate) struct Rows<'a> {
+    pub x: &'a [f32],
+    pub stride: usize,
 }
 
 impl Gather for Rows<'_> {

@@ -1,8 +1,6 @@
 //! Weights rearranged once, at load, into the order in which the micro-kernel reads them.
-//!
-//! A panel holds the outputs of one tile as `[taps, inputs, panel width]`, where the width is a whole
-//! number of vectors; outputs past the last are zero. The last panel has only the vectors it needs.
 
+use super::layout::{PanelLayout, Panels, WeightShape};
 use crate::aligned::AlignedBuffer;
 use crate::isa::Isa;
 use crate::pool::Pool;
@@ -11,44 +9,10 @@ use crate::pool::Pool;
 /// first-level cache.
 const BLOCK: usize = 96;
 
-/// The extents of a weight tensor: `[outputs, inputs, taps]`, that is OIHW with the kernel's
-/// positions flattened, or `[outputs, inputs]` of a linear layer with one tap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WeightShape {
-    /// Output channels.
-    pub outputs: usize,
-    /// Input channels.
-    pub inputs: usize,
-    /// Kernel positions, row by row: 9 for 3x3, 1 for linear.
-    pub taps: usize,
-}
-
-impl WeightShape {
-    /// `[outputs, inputs]` of a linear layer or 1x1 convolution.
-    pub fn linear(outputs: usize, inputs: usize) -> Self {
-        Self { outputs, inputs, taps: 1 }
-    }
-
-    /// The number of weights.
-    pub fn len(&self) -> usize {
-        self.outputs * self.inputs * self.taps
-    }
-
-    /// Whether there are no weights.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
 /// Weights in the order of one instruction set's micro-kernel.
 #[derive(Debug)]
 pub struct PackedWeights {
-    isa: Isa,
-    /// Lanes of a vector and vectors of a full panel of `isa`.
-    lanes: usize,
-    vectors: usize,
-    shape: WeightShape,
-    gated: bool,
+    layout: PanelLayout,
     /// The panels, and then `inputs` zeros: the row that padding reads.
     data: AlignedBuffer,
 }
@@ -72,24 +36,18 @@ impl PackedWeights {
         gated: bool,
         read: ReadWeights<'_>,
     ) -> Self {
-        assert!(!shape.is_empty(), "weights have no empty extent: {shape:?}");
-        assert!(!gated || shape.outputs.is_multiple_of(2), "values and gates come in pairs");
-        let (lanes, vectors) = (isa.lanes(), isa.tile_vectors());
-        let data = AlignedBuffer::zeroed(0);
-        let mut weights = Self { isa, lanes, vectors, shape, gated, data };
-        let len = weights.panel_start(weights.panels() - 1) + weights.panel_len_of_last();
-        weights.data = AlignedBuffer::zeroed(len + shape.inputs);
-        let out = SendPointer(weights.data.as_mut_ptr());
-        let layout = &weights;
+        let layout = PanelLayout::new(isa, shape, gated);
+        let mut data = AlignedBuffer::zeroed(layout.len() + shape.inputs);
+        let out = SendPointer(data.as_mut_ptr());
         pool.run(layout.panels(), &|panel| {
-            let len = layout.depth() * layout.panel_vectors(panel) * lanes;
+            let len = layout.depth() * layout.panel_vectors(panel) * layout.lanes;
             // SAFETY: panels are disjoint parts of `data`, each written by one task.
             let out = unsafe {
                 std::slice::from_raw_parts_mut(out.get().add(layout.panel_start(panel)), len)
             };
-            layout.pack_panel(panel, read, out);
+            pack_panel(&layout, panel, read, out);
         });
-        weights
+        Self { layout, data }
     }
 
     /// Packs weights that lie in memory as `[outputs, inputs, taps]`.
@@ -108,22 +66,22 @@ impl PackedWeights {
 
     /// The instruction set whose kernels read these weights.
     pub fn isa(&self) -> Isa {
-        self.isa
+        self.layout.isa
     }
 
     /// The extents before packing.
     pub fn shape(&self) -> WeightShape {
-        self.shape
+        self.layout.shape
     }
 
     /// Whether the outputs are values and gates of a gated linear unit.
     pub fn gated(&self) -> bool {
-        self.gated
+        self.layout.gated
     }
 
     /// Columns of the product: the outputs, or half of them when gated.
     pub fn columns(&self) -> usize {
-        if self.gated { self.shape.outputs / 2 } else { self.shape.outputs }
+        self.layout.columns()
     }
 
     /// Bytes of memory held.
@@ -131,85 +89,36 @@ impl PackedWeights {
         self.data.len() * size_of::<f32>()
     }
 
-    /// Columns of the product that one panel computes.
-    pub(crate) fn panel_columns(&self) -> usize {
-        if self.gated { self.panel_width() / 2 } else { self.panel_width() }
-    }
-
-    pub(crate) fn panels(&self) -> usize {
-        self.columns().div_ceil(self.panel_columns())
-    }
-
-    /// Outputs in a full panel, values and gates.
-    pub(crate) fn panel_width(&self) -> usize {
-        self.vectors * self.lanes
-    }
-
-    /// Vectors in a row of the panel: fewer in the last, unless gated.
-    pub(crate) fn panel_vectors(&self, panel: usize) -> usize {
-        let rest = self.columns() - panel * self.panel_columns();
-        if self.gated { self.vectors } else { rest.div_ceil(self.lanes).min(self.vectors) }
-    }
-
-    /// Multiply-adds for one output: inputs of all taps.
-    pub(crate) fn depth(&self) -> usize {
-        self.shape.inputs * self.shape.taps
-    }
-
-    /// Floats of one full panel.
-    pub(crate) fn panel_len(&self) -> usize {
-        self.depth() * self.panel_width()
-    }
-
-    /// The panel's data from flattened (tap, input) position `k` on.
-    pub(crate) fn panel(&self, panel: usize, k: usize) -> &[f32] {
-        let width = self.panel_vectors(panel) * self.lanes;
-        let start = self.panel_start(panel);
-        &self.data[start + k * width..start + self.depth() * width]
+    pub(crate) fn panels(&self) -> Panels<'_> {
+        Panels { layout: self.layout, data: &self.data }
     }
 
     /// `inputs` zeros.
     pub(crate) fn zero_row(&self) -> &[f32] {
-        &self.data[self.data.len() - self.shape.inputs..]
+        &self.data[self.data.len() - self.layout.shape.inputs..]
     }
+}
 
-    fn panel_start(&self, panel: usize) -> usize {
-        panel * self.panel_len()
-    }
-
-    fn panel_len_of_last(&self) -> usize {
-        self.depth() * self.panel_vectors(self.panels() - 1) * self.lanes
-    }
-
-    /// The output that lane `lane` of `panel` computes, if any.
-    fn output(&self, panel: usize, lane: usize) -> Option<usize> {
-        let columns = self.panel_columns();
-        let (half, lane) = (lane / columns, lane % columns);
-        let column = panel * columns + lane;
-        (column < self.columns()).then(|| half * self.columns() + column)
-    }
-
-    /// Transposes the rows of one panel's outputs, a block of inputs at a time.
-    fn pack_panel(&self, panel: usize, read: ReadWeights<'_>, out: &mut [f32]) {
-        let WeightShape { inputs, taps, .. } = self.shape;
-        let width = self.panel_vectors(panel) * self.lanes;
-        let step = (BLOCK / taps).max(1);
-        // One float more than a row, so that a column does not fall into few sets of the cache.
-        let pitch = step * taps + 1;
-        let mut block = vec![0.0; width * pitch];
-        for first in (0..inputs).step_by(step) {
-            let channels = step.min(inputs - first);
-            for (lane, row) in block.chunks_exact_mut(pitch).enumerate() {
-                if let Some(output) = self.output(panel, lane) {
-                    read((output * inputs + first) * taps, &mut row[..channels * taps]);
-                }
+/// Transposes the rows of one panel's outputs, a block of inputs at a time.
+fn pack_panel(layout: &PanelLayout, panel: usize, read: ReadWeights<'_>, out: &mut [f32]) {
+    let WeightShape { inputs, taps, .. } = layout.shape;
+    let width = layout.panel_vectors(panel) * layout.lanes;
+    let step = (BLOCK / taps).max(1);
+    // One float more than a row, so that a column does not fall into few sets of the cache.
+    let pitch = step * taps + 1;
+    let mut block = vec![0.0; width * pitch];
+    for first in (0..inputs).step_by(step) {
+        let channels = step.min(inputs - first);
+        for (lane, row) in block.chunks_exact_mut(pitch).enumerate() {
+            if let Some(output) = layout.output(panel, lane) {
+                read((output * inputs + first) * taps, &mut row[..channels * taps]);
             }
-            for tap in 0..taps {
-                let rows = &mut out[(tap * inputs + first) * width..][..channels * width];
-                for (channel, row) in rows.chunks_exact_mut(width).enumerate() {
-                    let column = block[channel * taps + tap..].iter().step_by(pitch);
-                    row.iter_mut().zip(column).for_each(|(out, &weight)| *out = weight);
-                }
+        }
+        for tap in 0..taps {
+            let rows = &mut out[(tap * inputs + first) * width..][..channels * width];
+            for (channel, row) in rows.chunks_exact_mut(width).enumerate() {
+                let column = block[channel * taps + tap..].iter().step_by(pitch);
+                row.iter_mut().zip(column).for_each(|(out, &weight)| *out = weight);
             }
         }
     }

@@ -1,6 +1,7 @@
-//! The plain definition of a linear layer with its epilogue, accumulated in f64.
+//! The plain definitions of a linear layer with its epilogue and of a batched matrix product,
+//! accumulated in f64.
 
-use super::Epilogue;
+use super::{Epilogue, MatmulShape};
 use crate::math::Activation;
 
 /// What [`super::linear`] computes; `weights`: `[outputs, inputs]`, not packed.
@@ -52,5 +53,19 @@ pub(crate) fn finish_row(
         let residual =
             epilogue.residual.map_or(0.0, |r| f64::from(r.values[row * r.stride + column]));
         *out = epilogue.post.reference(v + residual) as f32;
+    }
+}
+
+/// What [`super::matmul`] computes.
+pub fn matmul(shape: &MatmulShape, a: &[f32], b: &[f32], out: &mut [f32]) {
+    let MatmulShape { rows, depth, columns, transposed_b, shared_b, .. } = *shape;
+    for (i, out) in out.iter_mut().enumerate() {
+        let (row, column) = (i / columns, i % columns);
+        let b = if shared_b { b } else { &b[row / rows * depth * columns..] };
+        let product = |k: usize| {
+            let at = if transposed_b { column * depth + k } else { k * columns + column };
+            f64::from(a[row * depth + k]) * f64::from(b[at])
+        };
+        *out = (0..depth).map(product).sum::<f64>() as f32;
     }
 }

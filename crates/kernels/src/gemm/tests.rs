@@ -138,3 +138,30 @@ fn a_short_output_is_refused() {
     let packed = PackedWeights::from_slice(Isa::best(), &pool, shape, false, &[0.0; 8]);
     linear(&pool, 3, &[0.0; 6], 2, &packed, &Epilogue::default(), &mut [0.0; 11], 4);
 }
+
+#[test]
+fn products_of_two_run_time_operands() {
+    let pool = Pool::new(2);
+    for isa in Isa::available() {
+        let mut random = Random::new(8);
+        for _ in 0..60 {
+            let shape = MatmulShape {
+                batch: random.integer(1, 3),
+                rows: random.integer(1, 20),
+                depth: random.integer(1, 90),
+                columns: random.integer(1, 150),
+                transposed_b: random.coin(),
+                shared_b: random.coin(),
+            };
+            let MatmulShape { batch, rows, depth, columns, .. } = shape;
+            let a = random.vector(batch * rows * depth);
+            let b = random.vector(if shape.shared_b { 1 } else { batch } * depth * columns);
+            let mut scratch = vec![f32::NAN; matmul_scratch_len(isa, &shape)];
+            let mut got = vec![7.0; batch * rows * columns];
+            let mut want = got.clone();
+            matmul(isa, &pool, &shape, &a, &b, &mut scratch, &mut got);
+            reference::matmul(&shape, &a, &b, &mut want);
+            assert_close(&got, &want, sum_tolerance(depth), &(isa, shape));
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Where the micro-kernel expects each weight: panels of outputs, and a view of them.
+//!
+//! A panel holds the outputs of one tile as `[taps, inputs, panel width]`, where the width is a whole
+//! number of vectors; outputs past the last are zero. The last panel has only the vectors it needs.
+
+use crate::isa::Isa;
+
+/// The extents of a weight tensor: `[outputs, inputs, taps]`, that is OIHW with the kernel's
+/// positions flattened, or `[outputs, inputs]` of a linear layer with one tap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WeightShape {
+    /// Output channels.
+    pub outputs: usize,
+    /// Input channels.
+    pub inputs: usize,
+    /// Kernel positions, row by row: 9 for 3x3, 1 for linear.
+    pub taps: usize,
+}
+
+impl WeightShape {
+    /// `[outputs, inputs]` of a linear layer or 1x1 convolution.
+    pub fn linear(outputs: usize, inputs: usize) -> Self {
+        Self { outputs, inputs, taps: 1 }
+    }
+
+    /// The number of weights.
+    pub fn len(&self) -> usize {
+        self.outputs * self.inputs * self.taps
+    }
+
+    /// Whether there are no weights.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The arrangement of the weights of one product for one instruction set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PanelLayout {
+    pub isa: Isa,
+    /// Lanes of a vector and vectors of a full panel of `isa`.
+    pub lanes: usize,
+    vectors: usize,
+    pub shape: WeightShape,
+    /// The first half of the outputs are values, the second half their gates.
+    pub gated: bool,
+}
+
+impl PanelLayout {
+    pub fn new(isa: Isa, shape: WeightShape, gated: bool) -> Self {
+        assert!(!shape.is_empty(), "weights have no empty extent: {shape:?}");
+        assert!(!gated || shape.outputs.is_multiple_of(2), "values and gates come in pairs");
+        Self { isa, lanes: isa.lanes(), vectors: isa.tile_vectors(), shape, gated }
+    }
+
+    /// Columns of the product: the outputs, or half of them when gated.
+    pub fn columns(&self) -> usize {
+        if self.gated { self.shape.outputs / 2 } else { self.shape.outputs }
+    }
+
+    /// Floats of all panels.
+    pub fn len(&self) -> usize {
+        let last = self.panels() - 1;
+        self.panel_start(last) + self.depth() * self.panel_vectors(last) * self.lanes
+    }
+
+    pub fn panels(&self) -> usize {
+        self.columns().div_ceil(self.panel_columns())
+    }
+
+    /// Columns of the product that one panel computes.
+    pub fn panel_columns(&self) -> usize {
+        if self.gated { self.panel_width() / 2 } else { self.panel_width() }
+    }
+
+    /// Outputs in a full panel, values and gates.
+    pub fn panel_width(&self) -> usize {
+        self.vectors * self.lanes
+    }
+
+    /// Vectors in a row of the panel: fewer in the last, unless gated.
+    pub fn panel_vectors(&self, panel: usize) -> usize {
+        let rest = self.columns() - panel * self.panel_columns();
+        if self.gated { self.vectors } else { rest.div_ceil(self.lanes).min(self.vectors) }
+    }
+
+    pub fn panel_start(&self, panel: usize) -> usize {
+        panel * self.depth() * self.panel_width()
+    }
+
+    /// Multiply-adds for one output: inputs of all taps.
+    pub fn depth(&self) -> usize {
+        self.shape.inputs * self.shape.taps
+    }
+
+    /// The output that lane `lane` of `panel` computes, if any.
+    pub fn output(&self, panel: usize, lane: usize) -> Option<usize> {
+        let columns = self.panel_columns();
+        let (half, lane) = (lane / columns, lane % columns);
+        let column = panel * columns + lane;
+        (column < self.columns()).then(|| half * self.columns() + column)
+    }
+}
+
+/// Packed weights, wherever they are.
+#[derive(Clone, Copy)]
+pub(crate) struct Panels<'a> {
+    pub layout: PanelLayout,
+    pub data: &'a [f32],
+}
+
+impl<'a> Panels<'a> {
+    /// The panel's data from flattened (tap, input) position `k` on.
+    pub fn panel(&self, panel: usize, k: usize) -> &'a [f32] {
+        let layout = &self.layout;
+        let width = layout.panel_vectors(panel) * layout.lanes;
+        let start = layout.panel_start(panel);
+        &self.data[start + k * width..start + layout.depth() * width]
+    }
+}

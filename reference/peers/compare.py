@@ -30,7 +30,7 @@ def machine() -> dict:
         "cpu": facts.get("model name", platform.processor()),
         "cores": len(os.sched_getaffinity(0)),
         "flags": [flag for flag in FLAGS if flag in flags],
-        "system": f"{platform.system()} {platform.release()}",
+        "system": platform.system(),
     }
 
 

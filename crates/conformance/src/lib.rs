@@ -3,6 +3,7 @@
 //!
 //! A backend's whole test is that [`check`] succeeds. The passes are tested on
 //! the same cases here.
+#![forbid(unsafe_code)]
 
 mod cases;
 mod check;

@@ -34,7 +34,6 @@ pub struct Constants<'a> {
     tables: Vec<Box<[f32]>>,
     table_of: HashMap<ValueId, usize>,
     packed: HashMap<(ValueId, bool), Arc<PackedWeights>>,
-    grouped_bytes: usize,
 }
 
 /// The stored elements of a constant.
@@ -60,7 +59,7 @@ impl<'a> Constants<'a> {
     /// No constants yet.
     pub fn new(graph: &'a Graph, weights: &'a dyn WeightSource, machine: &'a Machine) -> Self {
         let (table_of, packed) = (HashMap::new(), HashMap::new());
-        Self { graph, weights, machine, tables: Vec::new(), table_of, packed, grouped_bytes: 0 }
+        Self { graph, weights, machine, tables: Vec::new(), table_of, packed }
     }
 
     /// The instruction set that weights are packed for.
@@ -106,36 +105,10 @@ impl<'a> Constants<'a> {
         Ok(packed)
     }
 
-    /// A constant of `groups` weights of the same shape, one after another, each
-    /// packed for the product kernels.
-    ///
-    /// # Errors
-    /// If the weight cannot be read.
-    pub fn packed_groups(
-        &mut self,
-        id: ValueId,
-        shape: WeightShape,
-        groups: usize,
-    ) -> Result<Vec<PackedWeights>, CompileError> {
-        let machine = self.machine;
-        let packed = self.with_stored(id, |stored| {
-            let pack = |group: usize| {
-                let first = group * shape.len();
-                let read: ReadWeights<'_> = &|start, out| stored.read(first + start, out);
-                PackedWeights::pack(machine.isa, &machine.pool, shape, false, read)
-            };
-            (0..groups).map(pack).collect::<Vec<_>>()
-        })?;
-        self.grouped_bytes += packed.iter().map(PackedWeights::size_bytes).sum::<usize>();
-        Ok(packed)
-    }
-
     /// Bytes held so far.
     pub fn size_bytes(&self) -> usize {
         let tables: usize = self.tables.iter().map(|table| size_of_val(&**table)).sum();
-        tables
-            + self.grouped_bytes
-            + self.packed.values().map(|packed| packed.size_bytes()).sum::<usize>()
+        tables + self.packed.values().map(|packed| packed.size_bytes()).sum::<usize>()
     }
 
     /// The plain tables, by index.

@@ -16,7 +16,6 @@ pub mod isa;
 mod lanes;
 pub mod lookup;
 pub mod math;
-pub mod matmul;
 pub mod norm;
 pub mod permute;
 pub mod pool;

@@ -42,7 +42,9 @@ pub fn lower(
     match &node.op {
         Op::Conv2d(conv) => product::conv2d(graph, node, conv, constants),
         Op::Linear(epilogue) => product::linear(graph, node, epilogue, constants),
-        Op::MatMul { transpose_b } => Ok(product::matmul(graph, node, *transpose_b)),
+        Op::MatMul { transpose_b } => {
+            Ok(product::matmul(graph, node, *transpose_b, constants.isa()))
+        }
         Op::Attention(op) => Ok(attention::attention(graph, node, op, constants.isa())),
         Op::GroupNorm(norm) => Ok(norm::group_norm(graph, node, norm)),
         Op::LayerNorm { eps } => Ok(norm::layer_norm(node, *eps)),

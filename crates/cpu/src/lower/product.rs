@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use laterna_graph::op::{Conv2d, Epilogue};
 use laterna_graph::{CompileError, Graph, Node, RunError, ValueId};
-use laterna_kernels::matmul::MatmulShape;
 use laterna_kernels::{
-    self as kernels, Activation, BatchBias, ConvShape, Isa, PackedWeights, Padding, Residual,
-    WeightShape,
+    self as kernels, Activation, BatchBias, ConvShape, Isa, MatmulShape, PackedWeights, Padding,
+    Residual, WeightShape,
 };
 
 use super::Lowered;
@@ -27,13 +26,13 @@ pub fn conv2d(
 ) -> Result<Lowered, CompileError> {
     let shape = conv_shape(graph, node, conv);
     if conv.groups != 1 {
-        return grouped(graph, node, conv, shape, constants);
+        return grouped(graph, node, conv, shape);
     }
     let weight =
         WeightShape { outputs: shape.out_channels, inputs: shape.in_channels, taps: shape.taps() };
     let weights = pack(graph, node, weight, conv.epilogue.geglu, constants)?;
     let rows_per_batch = shape.out_height() * shape.out_width();
-    let (epilogue, operands) = epilogue(node, &conv.epilogue, rows_per_batch);
+    let (epilogue, operands) = epilogue(node, &conv.epilogue, 1, rows_per_batch);
     let is_pointwise = shape.kernel == [1, 1]
         && shape.stride == [1, 1]
         && shape.padding == Padding::default()
@@ -59,7 +58,7 @@ pub fn linear(
     let rows_per_batch = if x.rank() > 1 { rows / x[0] } else { 1 };
     let weights =
         pack(graph, node, WeightShape::linear(weight[0], weight[1]), op.geglu, constants)?;
-    let (epilogue, operands) = epilogue(node, op, rows_per_batch);
+    let (epilogue, operands) = epilogue(node, op, 1, rows_per_batch);
     let kernel = Box::new(Linear { rows, weights, epilogue });
     let inputs = [node.inputs[0]].into_iter().chain(operands).collect();
     Ok(Lowered { kernel, inputs, scratch_elements: 0 })
@@ -94,7 +93,7 @@ fn pack(
     constants.packed(node.inputs[1], shape, gated)
 }
 
-/// Which of the kernel's inputs, counted from 1, plays which part; x is input 0.
+/// Which of the kernel's inputs plays which part.
 #[derive(Clone, Copy, Default)]
 struct EpilogueSlots {
     bias: Option<usize>,
@@ -105,13 +104,19 @@ struct EpilogueSlots {
     post: Activation,
 }
 
-/// The epilogue's slots, and the values that fill them in order.
-fn epilogue(node: &Node, op: &Epilogue, rows_per_batch: usize) -> (EpilogueSlots, Vec<ValueId>) {
+/// The epilogue's slots from `first` on, and the values that fill them in order.
+fn epilogue(
+    node: &Node,
+    op: &Epilogue,
+    first: usize,
+    rows_per_batch: usize,
+) -> (EpilogueSlots, Vec<ValueId>) {
     let operands = op.operands(&node.inputs[2..]);
     let mut values = Vec::new();
     let mut slot = |operand: Option<ValueId>| {
+        let slot = operand.map(|_| first + values.len());
         values.extend(operand);
-        operand.map(|_| values.len())
+        slot
     };
     let (bias, batch_bias) = (slot(operands.bias), slot(operands.batch_bias));
     let residual = slot(operands.residual);
@@ -189,101 +194,85 @@ impl Kernel for Linear {
     }
 }
 
-/// Lowers a convolution in groups: one convolution for each, on slices of the
-/// channels.
+/// Lowers a convolution in groups, whose weights stay as they are stored.
 fn grouped(
     graph: &Graph,
     node: &Node,
     conv: &Conv2d,
     shape: ConvShape,
-    constants: &mut Constants<'_>,
 ) -> Result<Lowered, CompileError> {
-    if conv.epilogue.geglu || conv.epilogue.batch_bias {
-        let reason = "a grouped convolution takes neither a gate nor a bias for each sample";
-        return Err(unsupported(node, reason.into()));
+    if conv.epilogue.geglu {
+        return Err(unsupported(node, "a grouped convolution takes no gate".into()));
     }
     if graph.constant(node.inputs[1]).is_none() {
         return Err(unsupported(node, "its weight is computed at run time".into()));
     }
-    let group = ConvShape {
-        in_channels: shape.in_channels / conv.groups,
-        out_channels: shape.out_channels / conv.groups,
-        ..shape
-    };
-    let weight =
-        WeightShape { outputs: group.out_channels, inputs: group.in_channels, taps: group.taps() };
-    let weights = constants.packed_groups(node.inputs[1], weight, conv.groups)?;
-    let (epilogue, operands) = epilogue(node, &conv.epilogue, shape.out_rows());
-    let kernel = Box::new(GroupedConv { group, weights, epilogue });
-    let inputs = [node.inputs[0]].into_iter().chain(operands).collect();
+    let rows_per_batch = shape.out_height() * shape.out_width();
+    let (epilogue, operands) = epilogue(node, &conv.epilogue, 2, rows_per_batch);
+    let kernel = Box::new(GroupedConv { shape, groups: conv.groups, epilogue });
+    let inputs = node.inputs[..2].iter().copied().chain(operands).collect();
     Ok(Lowered { kernel, inputs, scratch_elements: 0 })
 }
 
 struct GroupedConv {
-    /// The extents of one group.
-    group: ConvShape,
-    weights: Vec<PackedWeights>,
+    shape: ConvShape,
+    groups: usize,
     epilogue: EpilogueSlots,
 }
 
 impl Kernel for GroupedConv {
     fn name(&self, isa: Isa) -> String {
-        let [h, w] = self.group.kernel;
+        let [h, w] = self.shape.kernel;
         format!("conv{h}x{w}.grouped.{isa}")
     }
 
     fn run(&self, machine: &Machine, operands: &mut Operands<'_>) -> Result<(), RunError> {
-        let (inputs, outputs) = (self.group.in_channels, self.group.out_channels);
-        let (x_stride, out_stride) = (inputs * self.weights.len(), outputs * self.weights.len());
-        let whole = self.epilogue.resolve(operands, out_stride);
-        let x = operands.input(0);
-        let (out, _) = operands.write();
-        for (index, weights) in self.weights.iter().enumerate() {
-            let first = index * outputs;
-            let epilogue = kernels::Epilogue {
-                bias: whole.bias.map(|bias| &bias[first..][..outputs]),
-                residual: whole.residual.map(|r| Residual { values: &r.values[first..], ..r }),
-                ..whole
-            };
-            kernels::conv2d(
-                &machine.pool,
-                &self.group,
-                &x[index * inputs..],
-                x_stride,
-                weights,
-                &epilogue,
-                &mut out[first..],
-                out_stride,
-            );
-        }
+        let (inputs, outputs) = (self.shape.in_channels, self.shape.out_channels);
+        let epilogue = self.epilogue.resolve(operands, outputs);
+        let (x, weights) = (operands.input(0), operands.input(1));
+        kernels::conv2d_grouped(
+            machine.isa,
+            &machine.pool,
+            &self.shape,
+            self.groups,
+            x,
+            inputs,
+            weights,
+            &epilogue,
+            operands.write().0,
+            outputs,
+        );
         Ok(())
     }
 }
 
 /// Lowers a product of two computed matrices.
-pub fn matmul(graph: &Graph, node: &Node, transpose_b: bool) -> Lowered {
+pub fn matmul(graph: &Graph, node: &Node, transposed_b: bool, isa: Isa) -> Lowered {
     let (a, out) = (graph.shape(node.inputs[0]), graph.shape(node.output));
     let rank = out.rank();
     let shape = MatmulShape {
         batch: out[..rank - 2].iter().product(),
         rows: out[rank - 2],
-        inner: a[rank - 1],
+        depth: a[rank - 1],
         columns: out[rank - 1],
-        transpose_b,
+        transposed_b,
+        shared_b: false,
     };
-    Lowered::plain(node, Matmul(shape))
+    let scratch_elements = kernels::matmul_scratch_len(isa, &shape);
+    Lowered { scratch_elements, ..Lowered::plain(node, Matmul(shape)) }
 }
 
 struct Matmul(MatmulShape);
 
 impl Kernel for Matmul {
-    fn name(&self, _: Isa) -> String {
-        "matmul".into()
+    fn name(&self, isa: Isa) -> String {
+        format!("matmul.{isa}")
     }
 
     fn run(&self, machine: &Machine, operands: &mut Operands<'_>) -> Result<(), RunError> {
         let (a, b) = (operands.input(0), operands.input(1));
-        kernels::matmul::matmul(&machine.pool, &self.0, a, b, operands.write().0);
+        let (out, scratch) = operands.write();
+        kernels::matmul(machine.isa, &machine.pool, &self.0, a, b, scratch, out);
         Ok(())
     }
 }

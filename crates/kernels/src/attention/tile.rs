@@ -4,7 +4,7 @@ use super::{AttentionShape, Job};
 use crate::gemm::driver::part;
 use crate::gemm::micro::{Later, Product, RowPointers, multiply};
 use crate::isa::{MAX_LANES, MAX_TILE_ROWS, MAX_TILE_VECTORS, Simd, SimdOp};
-use crate::math::exp2;
+use crate::math::exp2_weight;
 use std::ops::Range;
 
 /// Keys of one block: a multiple of every panel width. Scores of a tile stay in the first-level
@@ -18,6 +18,8 @@ const MAX_QUERIES: usize = super::TILES_PER_TASK * MAX_TILE_ROWS;
 pub(crate) fn attend<S: Simd>(s: S, job: &Job<'_>, head: usize, tiles: Range<usize>) {
     let first = part(job.shape.queries, job.tiles, tiles.start).start;
     let mut state = State { max: [f32::NEG_INFINITY; MAX_QUERIES], sum: [0.0; MAX_QUERIES] };
+    let mut scores = Scores([0.0; MAX_TILE_ROWS * KEY_BLOCK]);
+    let mut sums = Sums([0.0; MAX_TILE_ROWS * MAX_TILE_VECTORS * MAX_LANES]);
     for key in (0..job.shape.keys).step_by(KEY_BLOCK) {
         for tile in tiles.clone() {
             let queries = part(job.shape.queries, job.tiles, tile);
@@ -27,8 +29,9 @@ pub(crate) fn attend<S: Simd>(s: S, job: &Job<'_>, head: usize, tiles: Range<usi
             }
             let local = queries.start - first..queries.end - first;
             let last = keys.end == visible_keys(job.shape, &queries);
-            let mut step = Step { job, head, queries, keys, last };
-            step.run(s, &mut state.max[local.clone()], &mut state.sum[local]);
+            let step = Step { job, head, queries, keys, last };
+            let (max, sum) = (&mut state.max[local.clone()], &mut state.sum[local]);
+            step.run(s, &mut scores, &mut sums, max, sum);
         }
     }
 }
@@ -63,23 +66,26 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    fn run<S: Simd>(&mut self, s: S, max: &mut [f32], sum: &mut [f32]) {
-        let mut scores = Scores([0.0; MAX_TILE_ROWS * KEY_BLOCK]);
-        self.scores(s, &mut scores);
+    fn run<S: Simd>(
+        &self,
+        s: S,
+        scores: &mut Scores,
+        sums: &mut Sums,
+        max: &mut [f32],
+        sum: &mut [f32],
+    ) {
+        self.scores(s, scores);
         let mut factors = [0.0; MAX_TILE_ROWS];
-        for (row, query) in self.queries.clone().enumerate() {
-            let visible = if self.job.shape.causal { query + 1 } else { self.keys.end };
-            let visible = visible.clamp(self.keys.start, self.keys.end) - self.keys.start;
-            let row_scores = &mut scores.0[row * KEY_BLOCK..][..self.keys.len()];
-            let softmax = Softmax { scores: row_scores, visible, max: max[row], sum: sum[row] };
-            (max[row], sum[row], factors[row]) = s.vectorize(softmax);
-        }
+        let keys = self.keys.len();
+        // Query i sees the keys up to i.
+        let diagonal = self.job.shape.causal.then_some((self.queries.start, self.keys.start));
+        s.vectorize(Softmax { scores, keys, diagonal, max, sum, factors: &mut factors });
         // The sums so far are scaled to the new maximum, and the final ones divided by their sum.
-        let finals: [f32; MAX_TILE_ROWS] =
-            std::array::from_fn(
-                |row| if self.last { 1.0 / sum.get(row).unwrap_or(&1.0) } else { 1.0 },
-            );
-        self.add_values(s, &scores, &factors, &finals);
+        let mut finals = [1.0; MAX_TILE_ROWS];
+        if self.last {
+            finals.iter_mut().zip(sum).for_each(|(factor, sum)| *factor = 1.0 / *sum);
+        }
+        self.add_values(s, scores, sums, &factors, &finals);
     }
 
     fn rows(&self) -> usize {
@@ -124,23 +130,22 @@ impl Step<'_> {
     }
 
     /// out = (out * factors + weights v) * finals, where out counts as zero in the first block.
-    fn add_values<S: Simd>(&self, s: S, weights: &Scores, factors: &[f32], finals: &[f32]) {
+    fn add_values<S: Simd>(
+        &self,
+        s: S,
+        weights: &Scores,
+        sums: &mut Sums,
+        factors: &[f32],
+        finals: &[f32],
+    ) {
         let layout = self.job.layout;
         let a = std::array::from_fn(|row| weights.0[row * KEY_BLOCK..].as_ptr());
         for channel in (0..layout.head_dim).step_by(layout.panel_width) {
-            let mut sums = Sums([0.0; MAX_TILE_ROWS * MAX_TILE_VECTORS * MAX_LANES]);
             let width = layout.value_width(channel);
             let columns = width.min(layout.head_dim - channel);
             let first = self.keys.start == 0;
             if !first {
-                s.vectorize(self.scale(
-                    &mut sums,
-                    channel,
-                    width,
-                    columns,
-                    factors,
-                    Direction::Load,
-                ));
+                s.vectorize(self.scale(sums, channel, width, columns, factors, Direction::Load));
             }
             let product = Product {
                 a: &[a],
@@ -156,7 +161,7 @@ impl Step<'_> {
             // SAFETY: rows of A are rows of the weights, which hold the block's keys; the panel's
             // rows of these keys were packed; the buffer holds a tile of any instruction set.
             unsafe { multiply(s, self.rows(), width / S::LANES, product) };
-            s.vectorize(self.scale(&mut sums, channel, width, columns, finals, Direction::Store));
+            s.vectorize(self.scale(sums, channel, width, columns, finals, Direction::Store));
         }
     }
 
@@ -176,46 +181,64 @@ impl Step<'_> {
     }
 }
 
-/// Turns a row of scores into weights 2^(score - max) and updates the row's maximum and sum.
-/// Returns both, and the factor by which sums made with the old maximum are to be multiplied.
+/// Turns each row of scores into weights 2^(score - max), and updates the row's maximum and sum;
+/// `factors` are those by which sums made with the old maximum are to be multiplied.
 struct Softmax<'a> {
-    scores: &'a mut [f32],
-    /// Scores from here on belong to keys that the query does not attend to.
-    visible: usize,
-    max: f32,
-    sum: f32,
+    scores: &'a mut Scores,
+    keys: usize,
+    /// For causal attention, the query of the first row and the key of the first column.
+    diagonal: Option<(usize, usize)>,
+    max: &'a mut [f32],
+    sum: &'a mut [f32],
+    factors: &'a mut [f32; MAX_TILE_ROWS],
 }
 
 impl SimdOp for Softmax<'_> {
-    type Output = (f32, f32, f32);
+    type Output = ();
 
     #[inline(always)]
-    fn eval<S: Simd>(self, s: S) -> (f32, f32, f32) {
-        let (visible, hidden) = self.scores.split_at_mut(self.visible);
-        hidden.fill(0.0);
-        let mut whole = visible.chunks_exact_mut(S::LANES);
-        let mut largest = s.splat(self.max);
-        for x in whole.by_ref() {
-            largest = s.max(largest, s.read(x));
+    fn eval<S: Simd>(mut self, s: S) {
+        self.hide(s);
+        let width = self.keys.next_multiple_of(S::LANES);
+        for row in 0..self.max.len() {
+            let scores = &mut self.scores.0[row * KEY_BLOCK..][..width];
+            let mut largest = s.splat(self.max[row]);
+            for x in scores.chunks_exact(S::LANES) {
+                largest = s.max(largest, s.read(x));
+            }
+            let max = s.reduce_max(largest);
+            // Without any visible key so far there is nothing to scale, and inf - inf is avoided.
+            let shift = s.splat(if max == f32::NEG_INFINITY { 0.0 } else { max });
+            let mut total = s.zero();
+            for x in scores.chunks_exact_mut(S::LANES) {
+                let weight = exp2_weight(s, s.sub(s.read(x), shift));
+                total = s.add(total, weight);
+                s.write(x, weight);
+            }
+            let factor = exp2_weight(s, s.sub(s.splat(self.max[row]), shift));
+            s.write(&mut self.factors[row..=row], factor);
+            self.sum[row] = self.sum[row] * self.factors[row] + s.reduce_sum(total);
+            self.max[row] = max;
         }
-        let rest = whole.into_remainder();
-        let max = rest.iter().fold(s.reduce_max(largest), |max, &x| max.max(x));
-        // Without any visible key so far there is nothing to scale, and inf - inf is avoided.
-        let shift = s.splat(if max == f32::NEG_INFINITY { 0.0 } else { max });
-        let mut total = s.zero();
-        let mut whole = visible.chunks_exact_mut(S::LANES);
-        for x in whole.by_ref() {
-            let weight = exp2(s, s.sub(s.read(x), shift));
-            total = s.add(total, weight);
-            s.write(x, weight);
+    }
+}
+
+impl Softmax<'_> {
+    /// Makes the scores of keys that do not exist, or that a query must not see, minus infinity.
+    /// For all rows before any is read, since reading right after is slow.
+    #[inline(always)]
+    fn hide<S: Simd>(&mut self, s: S) {
+        let width = self.keys.next_multiple_of(S::LANES);
+        for row in 0..self.max.len() {
+            let visible = match self.diagonal {
+                Some((query, key)) => (query + row + 1).saturating_sub(key).min(self.keys),
+                None => self.keys,
+            };
+            let scores = &mut self.scores.0[row * KEY_BLOCK..][..width];
+            for hidden in scores[visible..].chunks_mut(S::LANES) {
+                s.write(hidden, s.splat(f32::NEG_INFINITY));
+            }
         }
-        let rest = whole.into_remainder();
-        let weight = exp2(s, s.sub(s.read(rest), shift));
-        s.write(rest, weight);
-        let rest: f32 = rest.iter().sum();
-        let mut factor = [0.0; MAX_LANES];
-        s.write(&mut factor, exp2(s, s.sub(s.splat(self.max), shift)));
-        (max, self.sum * factor[0] + s.reduce_sum(total) + rest, factor[0])
     }
 }
 

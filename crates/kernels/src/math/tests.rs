@@ -61,6 +61,14 @@ const CASES: &[Case] = &[
         ulp: 2.0,
     },
     Case {
+        name: "exp2_weight",
+        vector: vector!(exp2_weight),
+        scalar: f64::exp2,
+        low: -126.0,
+        high: 0.0,
+        ulp: 2.0,
+    },
+    Case {
         name: "sigmoid",
         vector: vector!(sigmoid),
         scalar: |x| Activation::Sigmoid.reference(x),
@@ -126,6 +134,16 @@ fn limits_and_nan() {
                 assert!(got == want || got.is_nan() && want.is_nan(), "{isa} {name}: {got} {want}");
             }
         }
+    }
+}
+
+#[test]
+fn weights_flush_to_zero_and_keep_nan() {
+    let case = CASES.iter().find(|case| case.name == "exp2_weight").unwrap();
+    for isa in Isa::available() {
+        let y = (case.vector)(isa, &[f32::NEG_INFINITY, -1e30, -126.5, 0.0, f32::NAN]);
+        assert_eq!(y[..4], [0.0, 0.0, 0.0, 1.0], "{isa}");
+        assert!(y[4].is_nan(), "{isa}");
     }
 }
 

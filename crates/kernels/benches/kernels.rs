@@ -5,8 +5,8 @@
 //! LATERNA_ISA and LATERNA_BENCH_THREADS choose the instruction set and the number of threads.
 
 use laterna_kernels::{
-    Activation, ConvShape, Epilogue, Isa, PackedWeights, Padding, Pool, Residual, WeightShape,
-    ceiling, conv2d, linear,
+    Activation, AttentionShape, ConvShape, Epilogue, Isa, PackedWeights, Padding, Pool, Residual,
+    Tokens, WeightShape, attention, attention_scratch_len, ceiling, conv2d, linear,
 };
 use std::time::{Duration, Instant};
 
@@ -73,6 +73,15 @@ const LAYERS: &[Layer] = &[
     layer("ff 5120>1280 @16", 16, 5120, 1280, Kind::Linear),
 ];
 
+/// Name, heads of 64 channels, queries and keys of the attentions of one frame.
+const ATTENTIONS: &[(&str, usize, usize, usize)] = &[
+    ("attention text @64", 5, 4096, 77),
+    ("attention self @32", 10, 1024, 1024),
+    ("attention text @32", 10, 1024, 77),
+    ("attention self @16", 20, 256, 256),
+    ("attention text @16", 20, 256, 77),
+];
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let full = arguments.iter().any(|a| a == "--bench");
@@ -81,32 +90,70 @@ fn main() {
     let threads = std::env::var("LATERNA_BENCH_THREADS").ok().and_then(|n| n.parse().ok());
     let pool = threads.map_or_else(Pool::with_physical_cores, Pool::new);
     let budget = if full { Duration::from_millis(300) } else { Duration::ZERO };
-    let peak = ceiling::measure_gflops(&pool, isa, budget);
-    println!("{isa}, {} threads, ceiling {peak:.0} GFLOP/s", pool.threads());
+    let bench = Bench { peak: ceiling::measure_gflops(&pool, isa, budget), pool, isa, budget };
+    println!("{isa}, {} threads, ceiling {:.0} GFLOP/s", bench.pool.threads(), bench.peak);
     for layer in LAYERS.iter().filter(|layer| layer.name.contains(filter)) {
-        let [height, width] = if full { layer.size } else { [3, 5] };
-        measure(&Layer { size: [height, width], ..*layer }, &pool, isa, budget, peak);
+        let size = if full { layer.size } else { [3, 5] };
+        bench.layer(&Layer { size, ..*layer });
+    }
+    for &(name, heads, queries, keys) in ATTENTIONS.iter().filter(|row| row.0.contains(filter)) {
+        let (queries, keys) = if full { (queries, keys) } else { (7, 5) };
+        bench.attention(name, heads, queries, keys);
     }
 }
 
-fn measure(layer: &Layer, pool: &Pool, isa: Isa, budget: Duration, peak: f64) {
-    let mut work = Work::new(layer, pool, isa);
-    let start = Instant::now();
-    let mut best = f64::INFINITY;
-    while best.is_infinite() || start.elapsed() < budget {
-        let begin = Instant::now();
-        work.run(pool);
-        best = best.min(begin.elapsed().as_secs_f64());
+/// What every measurement needs.
+struct Bench {
+    pool: Pool,
+    isa: Isa,
+    budget: Duration,
+    /// GFLOP/s
+    peak: f64,
+}
+
+impl Bench {
+    fn layer(&self, layer: &Layer) {
+        let mut work = Work::new(layer, &self.pool, self.isa);
+        let seconds = self.best_seconds(|| work.run(&self.pool));
+        self.report(layer.name, work.flops(), seconds, &work.out);
     }
-    let gflops = work.flops() / best / 1e9;
-    println!(
-        "{:<24} {:>9.3} ms {:>8.1} GFLOP/s {:>6.1} %  {:016x}",
-        layer.name,
-        best * 1e3,
-        gflops,
-        gflops / peak * 100.0,
-        hash(&work.out)
-    );
+
+    fn attention(&self, name: &str, heads: usize, queries: usize, keys: usize) {
+        let (batch, head_dim, causal) = (1, 64, false);
+        let shape = AttentionShape { batch, heads, queries, keys, head_dim, scale: 0.125, causal };
+        let stride = heads * head_dim;
+        let [q, k, v] =
+            [queries, keys, keys].map(|tokens| values(tokens * stride, 5 + tokens as u32));
+        let tokens = |values| Tokens { values, stride };
+        let mut scratch = vec![0.0; attention_scratch_len(self.isa, &shape)];
+        let mut out = vec![0.0; queries * stride];
+        let seconds = self.best_seconds(|| {
+            let (q, k, v) = (tokens(&q), tokens(&k), tokens(&v));
+            attention(self.isa, &self.pool, &shape, q, k, v, &mut scratch, &mut out, stride);
+        });
+        self.report(name, 4.0 * (stride * queries * keys) as f64, seconds, &out);
+    }
+
+    fn best_seconds(&self, mut run: impl FnMut()) -> f64 {
+        let start = Instant::now();
+        let mut best = f64::INFINITY;
+        while best.is_infinite() || start.elapsed() < self.budget {
+            let begin = Instant::now();
+            run();
+            best = best.min(begin.elapsed().as_secs_f64());
+        }
+        best
+    }
+
+    fn report(&self, name: &str, flops: f64, seconds: f64, out: &[f32]) {
+        let gflops = flops / seconds / 1e9;
+        println!(
+            "{name:<24} {:>9.3} ms {gflops:>8.1} GFLOP/s {:>6.1} %  {:016x}",
+            seconds * 1e3,
+            gflops / self.peak * 100.0,
+            hash(out)
+        );
+    }
 }
 
 /// A layer with its operands.

@@ -1,13 +1,16 @@
 //! Measures the arithmetic ceiling of this machine: how many multiply-adds a pool's threads finish
 //! when nothing but the arithmetic units is in the way.
 
-use crate::isa::{Isa, Simd, SimdOp, Variant, pick, run, variants};
+use crate::isa::{Isa, MAX_LANES, Simd, SimdOp, Variant, pick, run, variants};
 use crate::pool::Pool;
 use std::time::{Duration, Instant};
 
 /// Multiply-adds in flight: enough to cover the latency of every current core, few enough to stay
 /// in the registers of every instruction set.
 const CHAINS: usize = 10;
+
+/// Rounds between loading and storing the sums, so many that neither counts.
+const INNER_ROUNDS: usize = 1 << 10;
 
 /// Rounds of one task: some milliseconds, so that starting it does not count.
 const ROUNDS: usize = 1 << 21;
@@ -30,13 +33,24 @@ impl SimdOp for Chains {
         // |factor| < 1 keeps the sums finite and out of the slow subnormal range.
         let factor = s.splat(0.5 + self.0 * 1e-3);
         let term = s.splat(self.0);
-        let mut sums = [s.splat(1.0); CHAINS];
-        for _ in 0..ROUNDS {
-            for sum in &mut sums {
-                *sum = s.fma(*sum, factor, term);
+        let mut memory = [1.0; CHAINS * MAX_LANES];
+        for _ in 0..ROUNDS / INNER_ROUNDS {
+            // From memory and back, as in the real kernels: it is on loads and stores that the
+            // compiler finds the vectors of the portable set.
+            let mut sums = [s.zero(); CHAINS];
+            for (sum, x) in sums.iter_mut().zip(memory.chunks_exact(S::LANES)) {
+                *sum = s.read(x);
+            }
+            for _ in 0..INNER_ROUNDS {
+                for sum in &mut sums {
+                    *sum = s.fma(*sum, factor, term);
+                }
+            }
+            for (sum, x) in sums.iter().zip(memory.chunks_exact_mut(S::LANES)) {
+                s.write(x, *sum);
             }
         }
-        sums.into_iter().map(|sum| s.reduce_sum(sum)).sum()
+        memory.iter().sum()
     }
 }
 

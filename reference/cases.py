@@ -31,7 +31,7 @@ def image_inputs(config: dict, seed: int, size: Size) -> Tensors:
 
 def latent_inputs(config: dict, seed: int, size: Size) -> Tensors:
     batch, height, width = size
-    return {"latent": randn(seed, batch, config["latent_channels"], height, width)}
+    return {"latent": randn(seed, batch, config.get("latent_channels", 4), height, width)}
 
 
 def text_inputs(seed: int, batch: int, length: int, pad: int, vocab: int) -> Tensors:

@@ -173,7 +173,6 @@ macro_rules! variants {
         TABLE
     }};
 }
-#[allow(unused_imports)]
 pub(crate) use variants;
 
 struct Sizes {

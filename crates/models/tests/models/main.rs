@@ -5,6 +5,7 @@ mod clip;
 mod common;
 mod folder;
 mod frame;
+mod lora;
 mod mutations;
 mod presets;
 mod unet;

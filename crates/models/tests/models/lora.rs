@@ -74,6 +74,6 @@ fn text_encoders_with_a_lora() {
     let plain = weights("tiny-sd15", "text_encoder", Keys::ClipText);
     for file in TEXT_FILES {
         let merged = merged(file, "text_encoder", Keys::ClipText);
-        check(file, &graph, &plain, &merged, &[ids.clone()]);
+        check(file, &graph, &plain, &merged, std::slice::from_ref(&ids));
     }
 }

@@ -4,6 +4,9 @@
 //!
 //! LATERNA_ISA and LATERNA_BENCH_THREADS choose the instruction set and the number of threads.
 
+mod common;
+
+use common::{hash, values};
 use laterna_kernels::{
     Activation, AttentionShape, ConvShape, Epilogue, Isa, PackedWeights, Padding, Pool, Residual,
     Tokens, WeightShape, attention, attention_scratch_len, ceiling, conv2d, linear,
@@ -220,21 +223,4 @@ impl Work {
             _ => conv2d(pool, shape, x, x_stride, &self.weights, &epilogue, out, columns),
         }
     }
-}
-
-/// Repeatable values in [-0.5, 0.5).
-fn values(len: usize, seed: u32) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(2_654_435_769) | 1;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / (1 << 24) as f32 - 0.5
-    };
-    (0..len).map(|_| next()).collect()
-}
-
-/// FNV-1a over the bits, so that a faster kernel cannot silently compute something else.
-fn hash(values: &[f32]) -> u64 {
-    values.iter().fold(0xcbf2_9ce4_8422_2325, |hash, x| {
-        (hash ^ u64::from(x.to_bits())).wrapping_mul(0x0100_0000_01b3)
-    })
 }

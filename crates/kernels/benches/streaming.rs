@@ -5,6 +5,9 @@
 //! Each run of a kernel follows one of the copy, so that both see the same machine.
 //! LATERNA_ISA and LATERNA_BENCH_THREADS choose the instruction set and the number of threads.
 
+mod common;
+
+use common::{hash, values};
 use laterna_kernels::elementwise::{Binary, Broadcast, Unary, binary, copy, unary};
 use laterna_kernels::norm::{GroupNormShape, group_norm, group_norm_scratch_len, layer_norm};
 use laterna_kernels::{Activation, Isa, Pool, permute::permute, softmax::softmax};
@@ -135,21 +138,4 @@ impl Work {
     fn transpose(&mut self, pool: &Pool) {
         permute(pool, &[self.rows, self.bias.len()], &[1, 0], &self.x, &mut self.out);
     }
-}
-
-/// Repeatable values in [-0.5, 0.5).
-fn values(len: usize, seed: u32) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(2_654_435_769) | 1;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / (1 << 24) as f32 - 0.5
-    };
-    (0..len).map(|_| next()).collect()
-}
-
-/// FNV-1a over the bits, so that a faster kernel cannot silently compute something else.
-fn hash(values: &[f32]) -> u64 {
-    values.iter().fold(0xcbf2_9ce4_8422_2325, |hash, x| {
-        (hash ^ u64::from(x.to_bits())).wrapping_mul(0x0100_0000_01b3)
-    })
 }

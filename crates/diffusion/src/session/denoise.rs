@@ -2,6 +2,7 @@
 //! answers for several prompts are combined.
 
 use laterna_models::UnetConfig;
+use laterna_models::unet::TIME_IDS;
 use laterna_tensor::{Tensor, TensorView};
 
 use super::{Progress, PromptEmbeddings, Request, SessionError, Size};
@@ -182,7 +183,7 @@ fn prompt_inputs(
     }
     let mut inputs = vec![prompt.tokens.clone()];
     if let Some(text_time) = config.text_time {
-        let expected = text_time.input_dim - TIME_IDS * text_time.time_dim;
+        let expected = text_time.pooled_width().unwrap_or(0);
         let found = prompt.pooled.as_ref().map_or(0, |pooled| pooled.shape()[1]);
         match &prompt.pooled {
             Some(pooled) if found == expected => inputs.push(pooled.clone()),
@@ -198,9 +199,6 @@ fn prompt_inputs(
     }
     Ok(inputs)
 }
-
-/// Sizes that SDXL is told.
-const TIME_IDS: usize = 6;
 
 /// The embedding of a guidance scale, as diffusers'
 /// `get_guidance_scale_embedding` (Salimans and Ho 2022, arXiv 2202.00512).

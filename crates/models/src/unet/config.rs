@@ -3,6 +3,8 @@
 use laterna_graph::op::Activation;
 use serde_json::Value;
 
+use super::TIME_IDS;
+
 use crate::config::{ConfigError, Fields, Fixed, extent, list, whole};
 
 /// A UNet2DConditionModel (Rombach et al. 2022, arXiv 2112.10752).
@@ -100,6 +102,13 @@ pub struct TextTime {
     pub time_dim: usize,
     /// Channels of the pooled text and all sizes together.
     pub input_dim: usize,
+}
+
+impl TextTime {
+    /// Channels of the pooled text; `None` if the sizes leave it no room.
+    pub fn pooled_width(&self) -> Option<usize> {
+        self.input_dim.checked_sub(TIME_IDS * self.time_dim).filter(|&width| width > 0)
+    }
 }
 
 /// Fields of which one value alone is implemented.

@@ -53,7 +53,7 @@ pub struct Extents {
 }
 
 /// Sizes that SDXL's base models are told; its refiner is told five.
-const TIME_IDS: usize = 6;
+pub const TIME_IDS: usize = 6;
 
 /// Adds the network to a graph; gives the prediction `[batch, out_channels, h, w]`.
 /// Nodes and weights are named `<prefix>.<diffusers' key>`.
@@ -126,9 +126,9 @@ pub fn added_inputs(
     config: &UnetConfig,
     batch: usize,
 ) -> Result<Option<Added>, ModelError> {
-    let Some(TextTime { time_dim, input_dim }) = config.text_time else { return Ok(None) };
-    let pooled = input_dim.checked_sub(TIME_IDS * time_dim).filter(|&width| width > 0);
-    let pooled = pooled.ok_or_else(|| {
+    let Some(text_time) = config.text_time else { return Ok(None) };
+    let TextTime { time_dim, input_dim } = text_time;
+    let pooled = text_time.pooled_width().ok_or_else(|| {
         ModelError::Mismatch(format!(
             "projection_class_embeddings_input_dim {input_dim} has no room for {TIME_IDS} sizes \
              of {time_dim} channels and a pooled text"

@@ -1,0 +1,253 @@
+"""Prompts that training never sees: they measure whether the text encoder understands unseen wording."""
+
+import re
+
+# Written before the grammar of prompts.py, as different people would ask for the same ten styles.
+HELD_OUT: dict[str, list[str]] = {
+    "oil": [
+        "brushed in thick oils on canvas, old master feel",
+        "like something hanging in the national gallery, rich varnished oils",
+        "I want my picture to look like a baroque portrait by Rembrandt",
+        "heavy impasto knife work on linen",
+        "make me look like I sat for a Dutch golden age painter",
+        "classical oils, warm glazes, museum piece",
+        "as though an academic painter had laid it down in oil pigments",
+        "old-fashioned canvas with cracked varnish",
+        "Caravaggio would have painted it this way, oils, deep glazes",
+        "render as traditional fine-art oil on panel",
+        "a renaissance altarpiece of my living room",
+        "oil-on-canvas look please, with fat buttery paint",
+        "could you do this one in oil paint?",
+    ],
+    "watercolour": [
+        "wet washes of watercolor bleeding into rough paper",
+        "aquarelle with soft blooms and transparent layers",
+        "like a page from a travel journal done in watercolours",
+        "delicate water based paints, paper showing through",
+        "something light and runny, painted with water colours",
+        "loose wash of transparent pigment on cold press paper",
+        "gouache and watercolour study of a teapot",
+        "a kid's storybook page with gentle aquarelle tints",
+        "let the colours bleed like a wet watercolour",
+        "please repaint me in watercolor",
+        "thin diluted paint on damp paper",
+        "watery brushwork with pale washes, botanical plate",
+    ],
+    "pencil": [
+        "as if drawn by hand with a soft graphite pencil",
+        "just a quick pencil drawing of my face",
+        "cross-hatched graphite on white sketchbook paper",
+        "charcoal study with smudged shading",
+        "scribbled in a notebook with a pencil",
+        "hand-drawn sketch, fine hatching, no colour",
+        "show it as an artist's rough sketch",
+        "shaded drawing made with 2B lead",
+        "like an architect's hand sketch of this room",
+        "sketch me",
+        "a page from a sketchbook, graphite lines",
+        "Leonardo's notebook drawing, silverpoint and chalk",
+    ],
+    "neon": [
+        "glowing neon signs in a rainy futuristic street",
+        "like a scene out of Blade Runner, pink and cyan glow",
+        "synthwave vibes with laser lights",
+        "Night City look, holograms everywhere",
+        "everything lit by fluorescent tubes, cyber future",
+        "make my kitchen cyberpunk",
+        "electric glow, sci-fi megacity",
+        "tron lines, glowing edges",
+        "an 80s retrowave album cover",
+        "neon-drenched alley with holographic billboards",
+        "turn the room into a hacker den full of glowing neon",
+        "dystopian high tech low life",
+    ],
+    "anime": [
+        "as a frame from a Japanese animated movie",
+        "make it look like Studio Ghibli drew it",
+        "manga character with big eyes and cel shading",
+        "draw me as an anime girl",
+        "Makoto Shinkai sky, hand painted animation background",
+        "like a Saturday morning Japanese cartoon",
+        "flat cel-shaded animation look",
+        "Miyazaki's version of my garden",
+        "turn us into anime characters",
+        "screenshot of a shonen show",
+        "2d animation still, clean lines, flat colours",
+        "kawaii anime style please",
+    ],
+    "hdr": [
+        "tone-mapped photo with crazy detail in the shadows",
+        "high dynamic range shot, super crisp",
+        "HDR look, every texture popping",
+        "bracketed exposures merged together",
+        "ultra sharp hyperrealistic photography with boosted clarity",
+        "make the photo HDR",
+        "exposure fusion, punchy local contrast",
+        "clarity slider all the way up, HDR",
+        "an hdr picture of my street",
+        "tonemapped landscape photography, extreme detail",
+        "like those over-processed HDR real estate photos",
+        "give it high-dynamic-range punch",
+    ],
+    "impressionist": [
+        "like Monet painted it in his garden",
+        "dabs of broken colour, sunlight shimmering",
+        "Van Gogh swirls all over the sky",
+        "an impressionistic scene with short visible brushstrokes",
+        "Renoir would be proud of this",
+        "post-impressionist landscape",
+        "pointillist dots in the manner of Seurat",
+        "starry night version of my town",
+        "plein air painting, loose flickering dabs of light",
+        "french impressionism, late 19th century Paris",
+        "make it like water lilies by Claude Monet",
+        "thousands of tiny strokes of pure colour as in impressionism",
+    ],
+    "fantasy": [
+        "grim gothic kingdom full of sorcery",
+        "looks like the cover of a dark fantasy novel",
+        "Dark Souls boss arena",
+        "an evil wizard's tower atmosphere",
+        "epic fantasy art, dragons and ruins, brooding",
+        "make me a character in Lord of the Rings",
+        "sinister enchanted forest, dark fantasy mood",
+        "dungeons and dragons illustration",
+        "gothic horror concept art",
+        "haunted medieval world with demons",
+        "grimdark warhammer art",
+        "turn me into a necromancer from a dark fairy tale",
+    ],
+    "ukiyoe": [
+        "looks like a floating-world print from Edo Japan",
+        "Hokusai wave style",
+        "japanese woodblock of my street",
+        "traditional Japanese print with flat areas of colour",
+        "Hiroshige's views of the city",
+        "carved wood block print, washi paper",
+        "as an old print from nineteenth-century Japan",
+        "ukiyo e version please",
+        "the great wave off Kanagawa but it's my dog",
+        "Utamaro beauty portrait",
+        "make it a Japanese wood print",
+        "edo period woodcut",
+    ],
+    "pop": [
+        "Warhol silkscreen with four loud colours",
+        "comic book dots like Roy Lichtenstein",
+        "a sixties pop-art poster of me",
+        "make it pop art",
+        "halftone comic panel",
+        "screen printed soup can style",
+        "Andy Warhol Marilyn treatment",
+        "loud flat colours and Ben-Day dots",
+        "vintage comic strip look",
+        "pop artist poster, bold and brash",
+        "like a Keith Haring or Warhol print",
+        "retro american comic with halftone shading",
+    ],
+}
+
+# Wording of which the grammar has no phrase at all: how far what was learned reaches beyond its own words.
+UNKNOWN: dict[str, list[str]] = {
+    "oil": [
+        "the kind of portrait a wealthy merchant commissioned in the 1600s",
+        "El Greco",
+        "pigment laid on with a heavy trowel",
+        "a Velasquez court painter",
+        "greasy pigments on a primed board",
+        "tempera and egg yolk on a wooden panel",
+    ],
+    "watercolour": [
+        "a brush dipped in lots of water",
+        "inky puddles drying on absorbent paper",
+        "paint that ran because the page was soaked",
+        "like a nature guide's tinted plates",
+        "dilute colour seeping outward",
+    ],
+    "pencil": [
+        "just black lead on white",
+        "pastel chalks on a blackboard",
+        "a comic artist's rough drafts before inking",
+        "crayons",
+    ],
+    "neon": [
+        "replicants and rain",
+        "glowing tubes above a ramen bar at 2am",
+    ],
+    "anime": [
+        "a Pixar movie",
+        "the Simpsons",
+        "otaku wallpaper",
+        "Japanese tv series for kids",
+    ],
+    "hdr": [
+        "ridiculously sharp and crunchy",
+        "sharpen everything",
+        "every pore visible",
+        "three exposures stacked",
+        "highly textured photographic detail",
+    ],
+    "impressionist": [
+        "strokes and flecks of bright paint",
+        "Camille and the poppies",
+        "blurred light on a pond in Normandy",
+        "a Parisian painter outdoors at dusk",
+    ],
+    "fantasy": [
+        "goblins",
+        "a witch's lair",
+        "dragons and sorcerers",
+        "Sauron",
+        "mages casting spells by a burning castle",
+        "zombie apocalypse horror",
+    ],
+    "ukiyoe": [
+        "samurai scroll from the shogunate",
+        "Kyoto in the 1800s on paper",
+        "Japan's classic prints",
+        "a tsunami drawn by an old master of Tokyo",
+        "xylograph",
+        "wooden stamp printing",
+    ],
+    "pop": [
+        "superheroes",
+        "Basquiat",
+        "bang! zap! wham!",
+        "tin cans in rows, pink and yellow",
+        "Superman panel",
+        "1960s advertisement",
+    ],
+}
+
+# A prompt, and what its recipe should be: the entries left out are 0.
+MIXED: list[tuple[str, dict[str, float]]] = [
+    ("half an oil painting and half a pencil sketch", {"oil": 0.5, "pencil": 0.5}),
+    ("a cross between anime and watercolour", {"anime": 0.5, "watercolour": 0.5}),
+    ("fifty fifty pop art and ukiyo-e", {"pop": 0.5, "ukiyoe": 0.5}),
+    ("part impressionist, part neon", {"impressionist": 0.5, "neon": 0.5}),
+    ("watercolour where everything has thick black ink outlines", {"watercolour": 1.0, "ink": 0.7}),
+    ("a blue oil painting of my cat", {"oil": 1.0, "tint_r": -0.35, "tint_g": -0.35, "tint_b": 0.7}),
+    ("anime at night", {"anime": 1.0, "light": -0.6}),
+    ("black and white pop art", {"pop": 1.0, "saturation": -1.0}),
+    ("misty watercolor of a lake", {"watercolour": 1.0, "contrast": -0.7}),
+    ("very vivid impressionist garden", {"impressionist": 1.0, "saturation": 1.0}),
+    ("only a slight pencil effect", {"pencil": 0.4}),
+    ("a black and white photograph", {"saturation": -1.0}),
+    ("just show the photo", {}),
+    ("a horse next to a river", {"oil": 0.45, "impressionist": 0.15}),
+    ("", {"oil": 0.45, "impressionist": 0.15}),
+]
+
+
+def plain(text: str) -> str:
+    """The text lower-cased, without punctuation."""
+    return " ".join(re.sub(r"[^\w\s]|_", " ", text.lower()).split())
+
+
+PLAIN = frozenset(
+    plain(text) for texts in (*HELD_OUT.values(), *UNKNOWN.values(), [t for t, _ in MIXED if t]) for text in texts
+)
+
+
+def is_held_out(text: str) -> bool:
+    return plain(text) in PLAIN

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use laterna_diffusion::noise::{Noise, Stream};
 use laterna_diffusion::scheduler::{
-    Config, REGISTRY, Scheduler, SchedulerError, build, img2img_start,
+    Config, REGISTRY, Scheduler, SchedulerError, build, build_img2img, img2img_start,
 };
 
 const STEPS: [usize; 7] = [1, 2, 3, 4, 7, 20, 50];
@@ -253,6 +253,63 @@ fn impossible_requests_are_explained() {
     assert!(message(None, 1).contains(r#"_class_name "OtherScheduler" is not supported"#));
 }
 
+/// A single step at `strength`, by every scheduler.
+fn each_single_step(strength: f64, mut check: impl FnMut(&str, &str, &mut dyn Scheduler)) {
+    for prediction in PREDICTIONS {
+        let fields = format!(
+            r#""timestep_spacing": "trailing", "use_karras_sigmas": true,
+            "prediction_type": "{prediction}""#
+        );
+        let config = config(&fields).unwrap();
+        for entry in REGISTRY {
+            let built = build_img2img(&config, Some(entry.name), 1, strength);
+            let (mut scheduler, start) = built.unwrap();
+            assert_eq!(start, 0);
+            check(&format!("{} {strength} {fields}", entry.name), prediction, scheduler.as_mut());
+        }
+    }
+}
+
+#[test]
+fn a_single_step_is_taken_where_the_strength_says() {
+    for (strength, timestep) in
+        [(1e-9, 0.0), (0.0014, 0.0), (0.1, 99.0), (0.25, 249.0), (0.8f32.into(), 799.0)]
+    {
+        each_single_step(strength, |what, _, scheduler| {
+            assert_eq!(scheduler.timesteps(), [timestep], "{what}");
+        });
+    }
+}
+
+#[test]
+fn a_single_step_leads_to_the_clean_latent_from_any_strength() {
+    let (x0, noise) = latents();
+    for strength in [0.1, 0.3, 0.5, 0.8, 0.95] {
+        each_single_step(strength, |what, prediction, scheduler| {
+            let mut sample = vec![0.0; x0.len()];
+            scheduler.add_noise(0, &x0, &noise, &mut sample);
+            let output = perfect_output(scheduler, 0, prediction, &x0, &noise);
+            let mix = scheduler.lone_step(0).unwrap();
+            let mixed = sample.iter().zip(&output).map(|(s, o)| mix.sample * s + mix.output * o);
+            assert_close(&mixed.collect::<Vec<_>>(), &x0, what);
+            scheduler.step(0, &output, &mut sample, &mut |out| out.fill(0.0));
+            assert_close(&sample, &x0, what);
+        });
+    }
+}
+
+#[test]
+fn at_strength_1_a_single_step_is_the_schedules_own() {
+    for spacing in SPACINGS {
+        let config = config(&format!(r#""timestep_spacing": "{spacing}""#)).unwrap();
+        for name in REGISTRY.iter().map(|entry| Some(entry.name)) {
+            let (scheduler, start) = build_img2img(&config, name, 1, 1.0).unwrap();
+            assert_eq!(start, 0);
+            assert_eq!(scheduler.timesteps(), build(&config, name, 1).unwrap().timesteps());
+        }
+    }
+}
+
 #[test]
 fn strength_chooses_the_first_step() {
     assert_eq!(img2img_start(50, 0.3).unwrap(), 35);
@@ -260,7 +317,10 @@ fn strength_chooses_the_first_step() {
     assert_eq!(img2img_start(2, 0.5).unwrap(), 1);
     assert_eq!(img2img_start(1, 1.0).unwrap(), 0);
     assert!(matches!(img2img_start(1, 0.5), Err(SchedulerError::NoStep { .. })));
+    let config = config(r#""timestep_spacing": "trailing""#).unwrap();
     for strength in [-0.1, 1.1, f64::NAN] {
         assert!(matches!(img2img_start(4, strength), Err(SchedulerError::Strength(_))));
+        let built = build_img2img(&config, Some("euler"), 1, strength).map(|_| ());
+        assert!(matches!(built, Err(SchedulerError::Strength(_))));
     }
 }

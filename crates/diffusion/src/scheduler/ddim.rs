@@ -2,7 +2,7 @@
 //! sigma 0; diffusers' DDIMScheduler with eta 0.
 
 use super::config::Config;
-use super::spacing::{Spacing, integer_timesteps};
+use super::spacing::{Run, Spacing, integer_timesteps};
 use super::training::{ALL_PREDICTIONS, LINEAR_BETAS, Level, Training, ZeroSnr};
 use super::{BuildError, Built, Mix, NoiseSource, Noising, Scheduler, check_steps, update};
 
@@ -15,15 +15,15 @@ struct Ddim {
     clip: Option<f32>,
 }
 
-pub(super) fn build(config: &Config, steps: usize) -> Built {
+pub(super) fn build(config: &Config, run: Run) -> Built {
     let training = Training::read(config, &LINEAR_BETAS, ZeroSnr::Exact, ALL_PREDICTIONS)?;
-    check_steps(steps, training.steps)?;
+    check_steps(run, training.steps)?;
     config.refuse("thresholding")?;
-    let timesteps = integer_timesteps(config, Spacing::Leading, training.steps, steps)?;
+    let timesteps = integer_timesteps(config, Spacing::Leading, training.steps, run)?;
     let clip = read_clip(config, true)?;
     let to_one = config.flag("set_alpha_to_one", true)?;
     let last = Level::of_alpha(if to_one { 1.0 } else { training.alphas[0] });
-    let stride = training.steps / steps;
+    let stride = training.steps / run.steps();
     let ends =
         |&t: &usize| (training.level(t), t.checked_sub(stride).map_or(last, |t| training.level(t)));
     let levels = timesteps.iter().map(ends).collect();

@@ -6,7 +6,7 @@ use super::error::Problem;
 use super::euler::to_f32;
 use super::numeric::{interpolate, linspace};
 use super::sigmas::{self, Respacing};
-use super::spacing::{Spacing, trailing};
+use super::spacing::{Run, Spacing, timestep_of, trailing};
 use super::training::{ALL_PREDICTIONS, LINEAR_BETAS, Level, Prediction, Training, ZeroSnr};
 use super::{BuildError, Built, Mix, NoiseSource, Noising, Scheduler, check_steps, update};
 
@@ -44,12 +44,12 @@ struct DpmSolver {
     has_previous: bool,
 }
 
-pub(super) fn build(config: &Config, steps: usize) -> Built {
+pub(super) fn build(config: &Config, run: Run) -> Built {
     let training = Training::read(config, &LINEAR_BETAS, ZeroSnr::FiniteSigma, ALL_PREDICTIONS)?;
     refuse_variants(config)?;
     let solver = config.choice("solver_type", Solver::Midpoint, SOLVERS)?;
     let second_order = second_order(config)?;
-    let (timesteps, mut sigmas) = schedule(config, &training, steps)?;
+    let (timesteps, mut sigmas) = schedule(config, &training, run)?;
     sigmas.push(sigmas::last_sigma(config, &training)?);
     let short = config.flag("lower_order_final", true)? && timesteps.len() < SHORT_RUN;
     let to_zero = sigmas.last() == Some(&0.0);
@@ -86,19 +86,19 @@ fn second_order(config: &Config) -> Result<bool, Problem> {
 fn schedule(
     config: &Config,
     training: &Training,
-    steps: usize,
+    run: Run,
 ) -> Result<(Vec<f32>, Vec<f32>), BuildError> {
     let trained = training.sigmas();
     let logs = sigmas::logs(&trained);
-    let spaced = spaced_timesteps(config, training, steps)?;
+    let spaced = spaced_timesteps(config, training, run)?;
     let (most, least) = (trained[trained.len() - 1], trained[0]);
     let (most, least) = sigmas::range(config, f64::from(most), f64::from(least))?;
     let lu = config.flag("use_lu_lambdas", false)?;
     let respacing = Respacing::read(config)?;
-    let sigmas = match respacing {
-        Some(respacing) => respacing.sigmas(most, least, steps),
-        None if lu => lu_sigmas(&logs, steps),
-        None => {
+    let sigmas = match (run, respacing) {
+        (Run::Steps(steps), Some(respacing)) => respacing.sigmas(most, least, steps),
+        (Run::Steps(steps), None) if lu => lu_sigmas(&logs, steps),
+        _ => {
             let sigmas = spaced.iter().map(|&t| interpolate(t, &trained) as f32).collect();
             return Ok((to_f32(&spaced), sigmas));
         }
@@ -119,13 +119,17 @@ fn schedule(
 fn spaced_timesteps(
     config: &Config,
     training: &Training,
-    steps: usize,
+    run: Run,
 ) -> Result<Vec<f64>, BuildError> {
     let last = clipped_length(training, config.number("lambda_min_clipped", f64::NEG_INFINITY)?);
     let spacing = Spacing::read(config, Spacing::Linspace)?;
     let offset = config.count("steps_offset", 0)? as f64;
     let most = if spacing == Spacing::Trailing { training.steps } else { last.saturating_sub(1) };
-    check_steps(steps, most)?;
+    check_steps(run, most)?;
+    let steps = match run {
+        Run::Steps(steps) => steps,
+        Run::At(strength) => return Ok(vec![timestep_of(strength, training.steps) as f64]),
+    };
     Ok(match spacing {
         Spacing::Linspace => {
             let rising = linspace(0.0, (last - 1) as f64, steps + 1);

@@ -5,7 +5,7 @@ use super::config::Config;
 use super::error::Problem;
 use super::numeric::{interpolate, linspace_f32};
 use super::sigmas::{self, Respacing};
-use super::spacing::{Spacing, timesteps};
+use super::spacing::{Run, Spacing, timesteps};
 use super::training::{ALL_PREDICTIONS, LINEAR_BETAS, Prediction, Training, ZeroSnr};
 use super::{Built, Mix, NoiseSource, Noising, Scheduler, check_steps, update};
 
@@ -17,13 +17,13 @@ struct Euler {
     prediction: Prediction,
 }
 
-pub(super) fn build(config: &Config, steps: usize) -> Built {
+pub(super) fn build(config: &Config, run: Run) -> Built {
     let predictions = [ALL_PREDICTIONS, &[("original_sample", Prediction::Sample)]].concat();
     let training = Training::read(config, &LINEAR_BETAS, ZeroSnr::FiniteSigma, &predictions)?;
-    check_steps(steps, training.steps)?;
+    check_steps(run, training.steps)?;
     config.choice("timestep_type", (), &[("discrete", ())])?;
     let spacing = Spacing::read(config, Spacing::Linspace)?;
-    let (timesteps, mut sigmas) = schedule(config, &training, spacing, steps)?;
+    let (timesteps, mut sigmas) = schedule(config, &training, spacing, run)?;
     sigmas.push(sigmas::last_sigma(config, &training)?);
     Ok(Box::new(Euler { timesteps, sigmas, spacing, prediction: training.prediction }))
 }
@@ -33,16 +33,21 @@ fn schedule(
     config: &Config,
     training: &Training,
     spacing: Spacing,
-    steps: usize,
+    run: Run,
 ) -> Result<(Vec<f32>, Vec<f32>), Problem> {
     let offset = config.count("steps_offset", 0)?;
-    let timesteps = timesteps_f32(spacing, training.steps, steps, offset);
+    let timesteps = timesteps_f32(spacing, training.steps, run, offset);
     let trained = training.sigmas();
+    let at = |&t: &f32| interpolate(f64::from(t), &trained);
+    let Run::Steps(steps) = run else {
+        let sigmas = timesteps.iter().map(|t| at(t) as f32).collect();
+        return Ok((timesteps, sigmas));
+    };
     let log_linear = [("linear", false), ("log_linear", true)];
     let sigmas = if config.choice("interpolation_type", false, &log_linear)? {
         log_linear_sigmas(&trained, steps)
     } else {
-        timesteps.iter().map(|&t| interpolate(f64::from(t), &trained)).collect()
+        timesteps.iter().map(at).collect()
     };
     let Some(respacing) = Respacing::read(config)? else {
         return Ok((timesteps, to_f32(&sigmas)));
@@ -58,10 +63,10 @@ fn schedule(
 pub(super) fn timesteps_f32(
     spacing: Spacing,
     training: usize,
-    steps: usize,
+    run: Run,
     offset: usize,
 ) -> Vec<f32> {
-    to_f32(&timesteps(spacing, training, steps, offset))
+    to_f32(&timesteps(spacing, training, run, offset))
 }
 
 pub(super) fn to_f32(values: &[f64]) -> Vec<f32> {

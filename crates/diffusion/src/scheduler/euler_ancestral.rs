@@ -5,7 +5,7 @@ use super::config::Config;
 use super::euler::timesteps_f32;
 use super::numeric::interpolate;
 use super::sigmas;
-use super::spacing::Spacing;
+use super::spacing::{Run, Spacing};
 use super::training::{LINEAR_BETAS, NOISE_PREDICTIONS, Prediction, Training, ZeroSnr};
 use super::{Built, Mix, NoiseSource, Noising, Scheduler, check_steps, update_with_noise};
 
@@ -18,12 +18,12 @@ struct EulerAncestral {
     scratch: Vec<f32>,
 }
 
-pub(super) fn build(config: &Config, steps: usize) -> Built {
+pub(super) fn build(config: &Config, run: Run) -> Built {
     let training = Training::read(config, &LINEAR_BETAS, ZeroSnr::FiniteSigma, NOISE_PREDICTIONS)?;
-    check_steps(steps, training.steps)?;
+    check_steps(run, training.steps)?;
     let spacing = Spacing::read(config, Spacing::Linspace)?;
     let offset = config.count("steps_offset", 0)?;
-    let timesteps = timesteps_f32(spacing, training.steps, steps, offset);
+    let timesteps = timesteps_f32(spacing, training.steps, run, offset);
     let trained = training.sigmas();
     let at = |&t: &f32| interpolate(f64::from(t), &trained) as f32;
     let sigmas = timesteps.iter().map(at).chain([0.0]).collect();

@@ -5,6 +5,7 @@
 use super::config::{Config, unsupported};
 use super::ddim::{clipped, read_clip};
 use super::error::Problem;
+use super::spacing::{Run, timestep_of};
 use super::training::{
     ALL_PREDICTIONS, BetaSchedule, Level, Prediction, Training, TrainingDefaults, ZeroSnr,
 };
@@ -31,12 +32,15 @@ struct Lcm {
     scratch: Vec<f32>,
 }
 
-pub(super) fn build(config: &Config, steps: usize) -> Built {
+pub(super) fn build(config: &Config, run: Run) -> Built {
     let training = Training::read(config, &DEFAULTS, ZeroSnr::Exact, ALL_PREDICTIONS)?;
     let distilled = distilled_timesteps(config, training.steps)?;
-    check_steps(steps, distilled.len())?;
+    check_steps(run, distilled.len())?;
     config.refuse("thresholding")?;
-    let timesteps: Vec<usize> = evenly(&distilled, steps);
+    let timesteps = match run {
+        Run::Steps(steps) => evenly(&distilled, steps),
+        Run::At(strength) => vec![timestep_of(strength, training.steps)],
+    };
     Ok(Box::new(Lcm {
         levels: timesteps.iter().map(|&t| training.level(t)).collect(),
         timesteps: timesteps.iter().map(|&t| t as f32).collect(),

@@ -4,7 +4,7 @@
 //!
 //! An image-to-image run of `steps` steps at some strength is
 //! ```text
-//! start = img2img_start(steps, strength)
+//! schedule, start = build_img2img(config, name, steps, strength)
 //! latent = add_noise(start, x0, noise)
 //! for i in start..timesteps().len() {
 //!     output = network(scale_model_input(i, latent), timesteps()[i])
@@ -25,6 +25,8 @@ mod pndm;
 mod sigmas;
 mod spacing;
 mod training;
+
+use spacing::Run;
 
 pub use config::Config;
 pub use error::{Problem, SchedulerError};
@@ -123,7 +125,7 @@ pub struct Entry {
     pub name: &'static str,
     /// The `_class_name` of diffusers.
     pub class: &'static str,
-    build: fn(&Config, usize) -> Built,
+    build: fn(&Config, Run) -> Built,
 }
 
 /// Every scheduler.
@@ -150,10 +152,42 @@ pub fn build(
     name: Option<&str>,
     steps: usize,
 ) -> Result<Box<dyn Scheduler>, SchedulerError> {
+    build_run(config, name, Run::Steps(steps))
+}
+
+/// The scheduler of an image-to-image run, set up, and the step at which the
+/// run starts.
+///
+/// Of several steps the last ones are run, `strength` of them, as diffusers'
+/// pipelines do. A single step is run whatever the strength, at the training
+/// timestep `round(strength * training timesteps) - 1`, as diffusers' schedulers
+/// do when they are given their timesteps; at strength 1 it is the schedule's own.
+///
+/// # Errors
+/// As [`build`] and [`img2img_start`].
+pub fn build_img2img(
+    config: &Config,
+    name: Option<&str>,
+    steps: usize,
+    strength: f64,
+) -> Result<(Box<dyn Scheduler>, usize), SchedulerError> {
+    if steps == 1 && strength > 0.0 && strength < 1.0 {
+        return Ok((build_run(config, name, Run::At(strength))?, 0));
+    }
+    Ok((build(config, name, steps)?, img2img_start(steps, strength)?))
+}
+
+fn build_run(
+    config: &Config,
+    name: Option<&str>,
+    run: Run,
+) -> Result<Box<dyn Scheduler>, SchedulerError> {
     let entry = entry(config, name)?;
-    (entry.build)(config, steps).map_err(|error| match error {
+    (entry.build)(config, run).map_err(|error| match error {
         BuildError::Config(problem) => config.error(problem),
-        BuildError::Steps { most } => SchedulerError::Steps { scheduler: entry.name, steps, most },
+        BuildError::Steps { most } => {
+            SchedulerError::Steps { scheduler: entry.name, steps: run.steps(), most }
+        }
     })
 }
 
@@ -170,7 +204,7 @@ fn entry(config: &Config, name: Option<&str>) -> Result<&'static Entry, Schedule
     }
 }
 
-/// The step at which an image-to-image run of `steps` steps starts.
+/// The step of a schedule of `steps` steps at which an image-to-image run starts.
 ///
 /// # Errors
 /// If `strength` is outside 0..=1, or so small that no step is left.
@@ -199,8 +233,8 @@ impl From<Problem> for BuildError {
 }
 
 /// Refuses a number of steps outside 1..=most.
-fn check_steps(steps: usize, most: usize) -> Result<(), BuildError> {
-    if (1..=most).contains(&steps) { Ok(()) } else { Err(BuildError::Steps { most }) }
+fn check_steps(run: Run, most: usize) -> Result<(), BuildError> {
+    if (1..=most).contains(&run.steps()) { Ok(()) } else { Err(BuildError::Steps { most }) }
 }
 
 /// Replaces each value of `sample` by `formula(sample, output)`.

@@ -3,7 +3,7 @@
 //! Runge-Kutta steps, the default of Stable Diffusion 1.x.
 
 use super::config::{Config, unsupported};
-use super::spacing::{Spacing, integer_timesteps};
+use super::spacing::{Run, Spacing, integer_timesteps};
 use super::training::{LINEAR_BETAS, Level, NOISE_PREDICTIONS, Training, ZeroSnr};
 use super::{Built, Mix, NoiseSource, Noising, Scheduler, check_steps};
 
@@ -34,13 +34,13 @@ struct Pndm {
     start: Vec<f32>,
 }
 
-pub(super) fn build(config: &Config, steps: usize) -> Built {
+pub(super) fn build(config: &Config, run: Run) -> Built {
     let training = Training::read(config, &LINEAR_BETAS, ZeroSnr::Unread, NOISE_PREDICTIONS)?;
-    check_steps(steps, training.steps)?;
+    check_steps(run, training.steps)?;
     if !config.flag("skip_prk_steps", false)? {
         return Err(unsupported("skip_prk_steps", "false", "true").into());
     }
-    let mut timesteps = integer_timesteps(config, Spacing::Leading, training.steps, steps)?;
+    let mut timesteps = integer_timesteps(config, Spacing::Leading, training.steps, run)?;
     if let Some(&second) = timesteps.get(1) {
         timesteps.insert(1, second);
     }
@@ -48,7 +48,7 @@ pub(super) fn build(config: &Config, steps: usize) -> Built {
     Ok(Box::new(Pndm {
         network_timesteps: timesteps.iter().map(|&t| t as f32).collect(),
         timesteps,
-        stride: training.steps / steps,
+        stride: training.steps / run.steps(),
         last_alpha: if to_one { 1.0 } else { training.alphas[0] },
         training,
         taken: 0,

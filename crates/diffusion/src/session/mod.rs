@@ -17,7 +17,7 @@ use laterna_models::{UnetConfig, VaeConfig};
 use laterna_tensor::Tensor;
 
 use crate::noise::{Noise, Stream};
-use crate::scheduler::{self, Scheduler, img2img_start};
+use crate::scheduler::{self, Scheduler};
 use crate::{RatedInstance, RatedProgram};
 use autoencoder::Autoencoder;
 use denoise::{Denoiser, Guidance};
@@ -120,6 +120,9 @@ impl Session {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Tensor, SessionError> {
         self.check(request)?;
+        if let (Some(picture), 0.0) = (request.picture, request.strength) {
+            return Ok(picture.clone());
+        }
         let guidance = Guidance::new(request, &self.unet, self.is_edit_model());
         let prompts = self.prompt_embeddings(request, &guidance)?;
         let clean = match request.picture {
@@ -127,14 +130,8 @@ impl Session {
             None => None,
         };
         progress(Progress::Encoded);
-        let mut schedule = scheduler::build(&self.scheduler, request.scheduler, request.steps)?;
+        let (mut schedule, begin) = self.schedule(request)?;
         let noise = self.initial_noise(request)?;
-        let begin = match &clean {
-            Some(_) if request.strength < 1.0 || !self.is_edit_model() => {
-                Some(img2img_start(request.steps, f64::from(request.strength))?)
-            }
-            _ => None,
-        };
         let latent = self.first_latent(&*schedule, begin, clean.as_ref(), &noise)?;
         let size = self.size;
         let edit = if self.is_edit_model() { clean } else { None };
@@ -198,6 +195,22 @@ impl Session {
         let expected = [1, self.tokens, self.unet.text_width];
         let found = embeddings.tokens.shape();
         if *found == expected { Ok(()) } else { Err(SessionError::Embeddings { found, expected }) }
+    }
+
+    /// The schedule, and the step at which a run that starts from the picture
+    /// begins.
+    fn schedule(
+        &self,
+        request: &Request<'_>,
+    ) -> Result<(Box<dyn Scheduler>, Option<usize>), SessionError> {
+        let &Request { scheduler: name, steps, strength, picture, .. } = request;
+        let config = &self.scheduler;
+        if picture.is_some() && (strength != 1.0 || !self.is_edit_model()) {
+            let strength = f64::from(strength);
+            let (schedule, start) = scheduler::build_img2img(config, name, steps, strength)?;
+            return Ok((schedule, Some(start)));
+        }
+        Ok((scheduler::build(config, name, steps)?, None))
     }
 
     fn initial_noise(&self, request: &Request<'_>) -> Result<Tensor, SessionError> {

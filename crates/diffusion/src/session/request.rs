@@ -11,7 +11,8 @@ pub struct Request<'a> {
     /// text to image.
     pub picture: Option<&'a Tensor>,
     /// How far the result may go from the picture, 0 to 1: the part of the
-    /// schedule that is run.
+    /// schedule that is run, or with a single step the noise level at which it
+    /// is taken. At 0 the result is the picture itself.
     pub strength: f32,
     /// Steps of the whole schedule.
     pub steps: usize,

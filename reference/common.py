@@ -39,7 +39,8 @@ def versions() -> dict[str, str]:
 def meta(script: str) -> dict[str, str]:
     """The header that every safetensors fixture carries: one entry, since their order on disk is not fixed."""
     made_with = ", ".join(f"{name} {version}" for name, version in versions().items())
-    return {"origin": f"reference/{Path(script).name}; {made_with}"}
+    place = Path(script).resolve().relative_to(FIXTURES.parent).as_posix()
+    return {"origin": f"{place}; {made_with}"}
 
 
 def randomise(module: torch.nn.Module, seed: int) -> torch.nn.Module:

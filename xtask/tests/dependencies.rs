@@ -10,13 +10,27 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tensor", &[]),
     ("kernels", &[]),
     ("quality", &["tensor"]),
+    ("starter", &[]),
     ("graph", &["tensor"]),
     ("weights", &["tensor"]),
     ("cpu", &["tensor", "graph", "kernels"]),
     ("conformance", &["tensor", "graph"]),
     ("models", &["tensor", "graph", "weights"]),
     ("diffusion", &["tensor", "graph", "models"]),
-    ("cli", &["tensor", "graph", "kernels", "cpu", "weights", "models", "diffusion", "quality"]),
+    (
+        "cli",
+        &[
+            "tensor",
+            "graph",
+            "kernels",
+            "cpu",
+            "weights",
+            "models",
+            "diffusion",
+            "quality",
+            "starter",
+        ],
+    ),
 ];
 
 #[test]
@@ -46,7 +60,9 @@ fn every_crate_takes_the_shared_lints() {
 
 #[test]
 fn crates_without_unsafe_forbid_it() {
-    for name in ["tensor", "graph", "models", "diffusion", "quality", "conformance", "cli"] {
+    for name in
+        ["tensor", "graph", "models", "diffusion", "quality", "starter", "conformance", "cli"]
+    {
         let source = crates_folder().join(name).join("src");
         let roots = ["lib.rs", "main.rs"].map(|file| source.join(file));
         let root = roots.iter().find(|root| root.exists()).unwrap();

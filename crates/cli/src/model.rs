@@ -13,7 +13,7 @@ use laterna_graph::WeightSource;
 use laterna_models::folder::{check_weights, non_finite_weights};
 use laterna_models::presets::{self, Preset};
 use laterna_models::{TextEncoder, UnetConfig, VaeConfig, Weights};
-use laterna_weights::{Hub, Lora, Precision};
+use laterna_weights::{BuiltIn, Hub, Lora, ModelFolder, Precision};
 
 use crate::console::Console;
 use crate::error::{During, Failure};
@@ -22,9 +22,23 @@ use crate::networks;
 /// Which model.
 #[derive(Args, Clone, Debug)]
 pub struct ModelArgs {
-    /// A folder in diffusers' layout, a preset's name, or a name on the hub (owner/name).
-    #[arg(long, value_name = "DIR_OR_NAME")]
+    /// A folder in diffusers' layout, a preset's name, or a name on the hub (owner/name);
+    /// `starter` is built in.
+    #[arg(long, value_name = "DIR_OR_NAME", default_value = STARTER)]
     pub model: String,
+}
+
+/// The name of the model that is used unless another is asked for. It never
+/// means a folder, so that the same command does the same everywhere: a folder
+/// of this name is `./starter`.
+pub const STARTER: &str = "starter";
+
+/// The built-in model.
+static BUILT_IN: BuiltIn = BuiltIn { root: "built-in starter", files: laterna_starter::FILES };
+
+/// The bytes of the built-in model's files.
+pub fn built_in_bytes() -> u64 {
+    BUILT_IN.files.iter().map(|(_, bytes)| bytes.len() as u64).sum()
 }
 
 impl ModelArgs {
@@ -34,17 +48,24 @@ impl ModelArgs {
     /// If there is no such model.
     pub fn open(&self, console: &Console) -> Result<Model, Failure> {
         let what = format!("cannot open the model {}", self.model);
-        let folder = PathBuf::from(&self.model);
-        let folder = if folder.is_dir() {
-            folder
-        } else {
-            let hub = Hub::from_env().during(&what)?;
-            let name = hub_name(&self.model);
-            hub.locate(name, Precision::Full, &mut console.download()).during(&what)?
+        let folder = match &*self.model {
+            STARTER => ModelFolder::built_in(&BUILT_IN),
+            _ => ModelFolder::open(&self.locate(&what, console)?).during(&what)?,
         };
         let preset = preset_of(&self.model);
-        let folder = laterna_models::Model::open(&folder, Precision::Full).during(what)?;
+        let folder = laterna_models::Model::of(folder, Precision::Full).during(what)?;
         Ok(Model { folder, preset })
+    }
+
+    /// The model's folder on disk.
+    fn locate(&self, what: &str, console: &Console) -> Result<PathBuf, Failure> {
+        let folder = PathBuf::from(&self.model);
+        if folder.is_dir() {
+            return Ok(folder);
+        }
+        let hub = Hub::from_env().during(what)?;
+        let name = hub_name(&self.model);
+        hub.locate(name, Precision::Full, &mut console.download()).during(what)
     }
 }
 
@@ -58,10 +79,10 @@ fn preset_of(name: &str) -> Option<&'static Preset> {
 /// The name on the hub that a preset stands for; any other text is itself.
 pub fn hub_name(text: &str) -> &str {
     let autoencoder = || presets::find_vae(text).map(|preset| preset.hub);
-    presets::find(text).map(|preset| preset.hub).or_else(autoencoder).unwrap_or(text)
+    presets::find(text).and_then(|preset| preset.hub).or_else(autoencoder).unwrap_or(text)
 }
 
-/// A model on disk.
+/// A model on disk, or the built-in one.
 #[derive(Debug)]
 pub struct Model {
     folder: laterna_models::Model,
@@ -259,6 +280,7 @@ impl Model {
         self.preset.map_or(DIFFUSERS, |preset| Defaults {
             steps: preset.steps,
             guidance: preset.guidance,
+            strength: preset.strength,
             scheduler: preset.scheduler,
         })
     }
@@ -284,12 +306,15 @@ pub struct Defaults {
     pub steps: usize,
     /// Classifier-free guidance.
     pub guidance: f32,
+    /// How far to go from a picture, if that does not follow from the model's
+    /// class.
+    pub strength: Option<f32>,
     /// The scheduler, if not the checkpoint's own.
     pub scheduler: Option<&'static str>,
 }
 
 /// The defaults of diffusers' pipelines.
-const DIFFUSERS: Defaults = Defaults { steps: 50, guidance: 7.5, scheduler: None };
+const DIFFUSERS: Defaults = Defaults { steps: 50, guidance: 7.5, strength: None, scheduler: None };
 
 /// A LoRA file and its scale.
 #[derive(Clone, Debug, PartialEq)]

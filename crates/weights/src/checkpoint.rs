@@ -2,12 +2,12 @@
 //! in and however their age spells them.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use laterna_tensor::{DType, RawTensor, Shape};
 
 use crate::error::WeightError;
+use crate::files::Files;
 use crate::finite::has_non_finite;
 use crate::header::Unsupported;
 use crate::keys::Keys;
@@ -41,6 +41,11 @@ impl Checkpoint {
     /// # Errors
     /// If a file is missing or unsound, or two tensors are the same weight.
     pub fn open(path: &Path, keys: Keys) -> Result<Self, WeightError> {
+        Self::open_in(Files::Disk, path, keys)
+    }
+
+    /// [`Checkpoint::open`], wherever the files are.
+    pub(crate) fn open_in(files: Files, path: &Path, keys: Keys) -> Result<Self, WeightError> {
         let mut checkpoint = Self {
             path: path.to_owned(),
             files: Vec::new(),
@@ -48,9 +53,9 @@ impl Checkpoint {
             patches: BTreeMap::new(),
         };
         if path.extension().is_some_and(|e| e == "json") {
-            checkpoint.add_shards(keys)?;
+            checkpoint.add_shards(files, keys)?;
         } else {
-            checkpoint.add_file(MappedFile::open(path)?, keys, |_| true)?;
+            checkpoint.add_file(files.map(path)?, keys, |_| true)?;
         }
         Ok(checkpoint)
     }
@@ -122,14 +127,14 @@ impl Checkpoint {
         WeightError::Missing { file: self.path.clone(), tensor: name.to_owned() }
     }
 
-    fn add_shards(&mut self, keys: Keys) -> Result<(), WeightError> {
+    fn add_shards(&mut self, files: Files, keys: Keys) -> Result<(), WeightError> {
         let path = self.path.clone();
         let json =
-            fs::read(&path).map_err(|reason| WeightError::Io { file: path.clone(), reason })?;
+            files.read(&path).map_err(|reason| WeightError::Io { file: path.clone(), reason })?;
         let index = ShardIndex::parse(&json)
             .map_err(|reason| WeightError::Index { file: path.clone(), reason })?;
         for shard in index.shards() {
-            let file = MappedFile::open(&path.with_file_name(shard))?;
+            let file = files.map(&path.with_file_name(shard))?;
             let listed = |tensor: &str| index.weight_map().get(tensor).is_some_and(|s| s == shard);
             self.add_file(file, keys, listed)?;
         }

@@ -1,4 +1,4 @@
-//! Checkpoints on disk: safetensors files mapped and checked, sharded
+//! Checkpoints on disk or built in: safetensors files mapped and checked, sharded
 //! checkpoints, diffusers folders, the hub they come from, LoRA files, and
 //! outputs written whole or not at all.
 //!
@@ -8,6 +8,7 @@
 mod atomic;
 mod checkpoint;
 mod error;
+mod files;
 mod finite;
 mod folder;
 mod header;
@@ -21,6 +22,7 @@ mod write;
 pub use atomic::atomic_write;
 pub use checkpoint::Checkpoint;
 pub use error::WeightError;
+pub use files::BuiltIn;
 pub use finite::has_non_finite;
 pub use folder::{ModelFolder, Precision};
 pub use header::{Entry, Header, HeaderError, MAX_HEADER_BYTES, TensorFault, Unsupported};

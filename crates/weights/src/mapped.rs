@@ -1,6 +1,8 @@
-//! A safetensors file mapped into memory, its header checked.
+//! A safetensors file in memory without a copy, its header checked: mapped from
+//! the disk, or part of the program.
 
 use std::fs::File;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use laterna_tensor::{DType, RawTensor, Shape};
@@ -11,7 +13,7 @@ use crate::header::{Entry, Header, HeaderError};
 
 /// A mapped safetensors file.
 ///
-/// The file must not change while it is mapped: overwriting it in place
+/// A file on disk must not change while it is mapped: overwriting it in place
 /// changes the weights under our feet, and truncating it makes a later read
 /// end the process with SIGBUS. The tools that write checkpoints (ours too)
 /// replace files by renaming, which leaves a mapping intact, so that this is
@@ -19,8 +21,26 @@ use crate::header::{Entry, Header, HeaderError};
 #[derive(Debug)]
 pub struct MappedFile {
     path: PathBuf,
-    map: Mmap,
+    bytes: Bytes,
     header: Header,
+}
+
+/// Where the bytes lie; none of them are promised any alignment.
+#[derive(Debug)]
+enum Bytes {
+    Mapped(Mmap),
+    BuiltIn(&'static [u8]),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::BuiltIn(bytes) => bytes,
+        }
+    }
 }
 
 impl MappedFile {
@@ -30,8 +50,6 @@ impl MappedFile {
     /// If the file cannot be opened, or is not a sound safetensors file.
     pub fn open(path: &Path) -> Result<Self, WeightError> {
         let io = |reason| WeightError::Io { file: path.to_owned(), reason };
-        let refused =
-            |reason| WeightError::Header { file: path.to_owned(), reason: Box::new(reason) };
         let file = File::open(path).map_err(io)?;
         let metadata = file.metadata().map_err(io)?;
         if metadata.is_dir() {
@@ -39,13 +57,26 @@ impl MappedFile {
         }
         if metadata.len() == 0 {
             // An empty file cannot be mapped on every system.
-            return Err(refused(HeaderError::TooShort(0)));
+            return Err(refused(path, HeaderError::TooShort(0)));
         }
         // SAFETY: the mapping is read-only, and only ever read as bytes; the
         // type's documentation asks that nobody changes the file meanwhile.
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
-        let header = Header::parse(&map).map_err(refused)?;
-        Ok(Self { path: path.to_owned(), map, header })
+        Self::check(path, Bytes::Mapped(map))
+    }
+
+    /// Checks the header of a file that is part of the program; `path` names
+    /// it in errors.
+    ///
+    /// # Errors
+    /// If it is not a sound safetensors file.
+    pub fn of_bytes(path: &Path, bytes: &'static [u8]) -> Result<Self, WeightError> {
+        Self::check(path, Bytes::BuiltIn(bytes))
+    }
+
+    fn check(path: &Path, bytes: Bytes) -> Result<Self, WeightError> {
+        let header = Header::parse(&bytes).map_err(|reason| refused(path, reason))?;
+        Ok(Self { path: path.to_owned(), bytes, header })
     }
 
     /// Where the file is.
@@ -58,21 +89,22 @@ impl MappedFile {
         &self.header
     }
 
-    /// The tensor's bytes, borrowed from the mapping.
+    /// The tensor's bytes, borrowed from the file.
     ///
     /// # Errors
     /// If there is no such tensor, or its element type or rank is unsupported.
     pub fn read(&self, tensor: &str) -> Result<RawTensor<'_>, WeightError> {
         let entry = self.entry(tensor)?;
         let (dtype, shape) = self.form(tensor, entry)?;
-        Ok(RawTensor { dtype, shape, bytes: self.map[entry.range.clone()].into() })
+        Ok(RawTensor { dtype, shape, bytes: self.bytes[entry.range.clone()].into() })
     }
 
     /// Drops the tensor's pages from this process's memory; a later read
     /// fetches them from the disk cache again.
     pub fn release(&self, tensor: &str) {
-        if let Some(entry) = self.header.tensors().get(tensor) {
-            release(&self.map, entry);
+        if let (Bytes::Mapped(map), Some(entry)) = (&self.bytes, self.header.tensors().get(tensor))
+        {
+            release(map, entry);
         }
     }
 
@@ -90,6 +122,10 @@ impl MappedFile {
             reason,
         })
     }
+}
+
+fn refused(path: &Path, reason: HeaderError) -> WeightError {
+    WeightError::Header { file: path.to_owned(), reason: Box::new(reason) }
 }
 
 #[cfg(unix)]

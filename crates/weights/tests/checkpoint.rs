@@ -2,11 +2,14 @@
 //! are broken in every way the format allows.
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 
 use laterna_tensor::{DType, Shape, Tensor, TensorData, TensorView, bf16, f16};
-use laterna_weights::{Checkpoint, Header, Keys, ModelFolder, Precision, write_safetensors};
+use laterna_weights::{
+    BuiltIn, Checkpoint, Header, Keys, ModelFolder, Precision, write_safetensors,
+};
 use safetensors::SafeTensors;
 
 fn ramp(shape: impl Into<Shape>) -> Tensor {
@@ -239,6 +242,39 @@ fn a_root_may_be_the_component_itself() {
     write(&root.path().join("model.safetensors"), &[("a", ramp([1]))]);
     let model = ModelFolder::open(root.path()).unwrap();
     assert!(model.checkpoint("vae", Keys::AsStored, Precision::Half).is_ok());
+}
+
+#[test]
+fn a_folder_may_be_built_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    write(&path, &[("a", ramp([3]))]);
+    // One byte further on, so that the data is not aligned.
+    let bytes: &[u8] = [&[0][..], &fs::read(&path).unwrap()].concat().leak();
+    let model = ModelFolder::built_in(Box::leak(Box::new(BuiltIn {
+        root: "built-in m",
+        files: Box::leak(Box::new([
+            ("model_index.json", b"{}" as &[u8]),
+            ("unet/model.safetensors", &bytes[1..]),
+            ("vae/model.safetensors", &bytes[..30]),
+            ("odd/a/config.json", b"\xff"),
+        ])),
+    })));
+    let open = |component| model.checkpoint(component, Keys::AsStored, Precision::Full);
+    let checkpoint = open("unet").unwrap();
+    let raw = checkpoint.read("a").unwrap();
+    assert_eq!(Tensor::from_raw(&raw).as_f32().unwrap(), ramp([3]).as_f32().unwrap());
+    let Cow::Borrowed(data) = raw.bytes else { panic!("the data is copied") };
+    assert!(bytes.as_ptr_range().contains(&data.as_ptr()));
+
+    assert_eq!(&*model.read_text(&model.index().unwrap()).unwrap(), "{}");
+    let error = |component| open(component).unwrap_err().to_string();
+    let named = |component: &str| Path::new("built-in m").join(component).display().to_string();
+    assert!(error("vae").starts_with(&named("vae/model.safetensors")), "{}", error("vae"));
+    assert!(error("odd").contains("no safetensors weights"));
+    assert!(error("text").contains("built-in m: no component `text`"));
+    assert!(model.read_text(&model.component("odd").unwrap().join("a/config.json")).is_err());
+    assert!(model.read_text(Path::new("model_index.json")).is_err());
 }
 
 /// A small deterministic generator (xorshift, Marsaglia 2003).

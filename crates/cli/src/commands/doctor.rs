@@ -9,6 +9,8 @@ use crate::backends::REGISTRY;
 use crate::console::print;
 use crate::error::Failure;
 use crate::machine;
+use crate::model::{STARTER, built_in_bytes};
+use crate::table::mib;
 
 /// Show what was detected on this machine and what would be used.
 #[derive(clap::Args, Debug)]
@@ -120,6 +122,7 @@ fn models() -> Facts {
     };
     let token = if variable("HF_TOKEN").is_some() { "set" } else { "not set" };
     Facts(vec![
+        ("built_in", json!(format!("{STARTER}, {}", mib(built_in_bytes())))),
         ("cache", json!(cache)),
         ("HF_ENDPOINT", json!(variable("HF_ENDPOINT").unwrap_or_else(|| "not set".into()))),
         ("HF_HUB_OFFLINE", json!(variable("HF_HUB_OFFLINE").unwrap_or_else(|| "not set".into()))),

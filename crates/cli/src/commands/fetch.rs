@@ -4,7 +4,7 @@ use laterna_weights::{Hub, HubName, ModelName, Precision};
 
 use crate::console::{Console, print};
 use crate::error::{During, Failure};
-use crate::model::hub_name;
+use crate::model::{STARTER, hub_name};
 
 /// Download a model into the Hugging Face cache and print its folder.
 ///
@@ -35,8 +35,12 @@ pub struct Args {
 /// # Errors
 /// If there is no such model or it cannot be downloaded.
 pub fn run(args: &Args, console: &Console) -> Result<(), Failure> {
-    let hub = Hub::from_env().during("cannot find the cache")?;
     let what = format!("cannot fetch {}", args.name);
+    if args.name == STARTER {
+        return Err(Failure::input(what, "it is built into laterna")
+            .hint("it is used wherever no --model is given"));
+    }
+    let hub = Hub::from_env().during("cannot find the cache")?;
     let name = match ModelName::parse(hub_name(&args.name)).during(&what)? {
         ModelName::Folder(path) => {
             let why = format!("{} is a folder on this machine", path.display());

@@ -3,7 +3,7 @@
 mod check;
 mod index;
 
-use std::fs;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use laterna_weights::{Keys, ModelFolder, Precision, WeightError};
@@ -80,11 +80,18 @@ impl Model {
     /// # Errors
     /// If the folder cannot be read, or its model_index.json is refused.
     pub fn open(root: &Path, precision: Precision) -> Result<Self, FolderError> {
-        let folder = ModelFolder::open(root)?;
-        let index = match folder.index() {
-            Some(path) => Some(ModelIndex::parse(&path.display().to_string(), &read(&path)?)?),
-            None => None,
+        Self::of(ModelFolder::open(root)?, precision)
+    }
+
+    /// The model in a folder, wherever that is.
+    ///
+    /// # Errors
+    /// If its model_index.json is refused.
+    pub fn of(folder: ModelFolder, precision: Precision) -> Result<Self, FolderError> {
+        let parse = |path: PathBuf| -> Result<ModelIndex, FolderError> {
+            Ok(ModelIndex::parse(&path.display().to_string(), &read(&folder, &path)?)?)
         };
+        let index = folder.index().map(parse).transpose()?;
         Ok(Self { folder, index, precision })
     }
 
@@ -154,20 +161,19 @@ impl Model {
     /// If there is none, or its files are refused.
     pub fn tokenizer(&self, component: &str) -> Result<ClipTokenizer, FolderError> {
         let folder = self.folder.component(component)?;
-        let optional = |name: &str| {
-            let path = folder.join(name);
-            if path.is_file() { read(&path).map(Some) } else { Ok(None) }
-        };
+        let has = |name: &str| self.folder.is_file(&folder.join(name));
+        let read = |name: &str| read(&self.folder, &folder.join(name));
+        let optional = |name: &str| has(name).then(|| read(name)).transpose();
         let config = optional("tokenizer_config.json")?;
-        let tokenizer = if folder.join("vocab.json").is_file() {
+        let tokenizer = if has("vocab.json") {
             ClipTokenizer::from_files(TokenizerFiles {
-                vocab: &read(&folder.join("vocab.json"))?,
-                merges: &read(&folder.join("merges.txt"))?,
+                vocab: &read("vocab.json")?,
+                merges: &read("merges.txt")?,
                 config: config.as_deref(),
                 special_tokens: optional("special_tokens_map.json")?.as_deref(),
             })
         } else {
-            ClipTokenizer::from_json(&read(&folder.join("tokenizer.json"))?, config.as_deref())
+            ClipTokenizer::from_json(&read("tokenizer.json")?, config.as_deref())
         };
         tokenizer.map_err(|reason| FolderError::Tokenizer { folder, reason })
     }
@@ -177,9 +183,13 @@ impl Model {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn json(&self, component: &str, file: &str) -> Result<(PathBuf, String), FolderError> {
+    pub fn json(
+        &self,
+        component: &str,
+        file: &str,
+    ) -> Result<(PathBuf, Cow<'static, str>), FolderError> {
         let path = self.folder.component(component)?.join(file);
-        let text = read(&path)?;
+        let text = read(&self.folder, &path)?;
         Ok((path, text))
     }
 
@@ -208,7 +218,7 @@ impl Model {
     }
 
     /// The path and text of a component's config.json.
-    fn config(&self, component: &str) -> Result<(String, String), FolderError> {
+    fn config(&self, component: &str) -> Result<(String, Cow<'static, str>), FolderError> {
         let (path, json) = self.json(component, "config.json")?;
         Ok((path.display().to_string(), json))
     }
@@ -238,6 +248,6 @@ impl Model {
     }
 }
 
-fn read(file: &Path) -> Result<String, FolderError> {
-    fs::read_to_string(file).map_err(|reason| FolderError::Io { file: file.to_owned(), reason })
+fn read(folder: &ModelFolder, file: &Path) -> Result<Cow<'static, str>, FolderError> {
+    folder.read_text(file).map_err(|reason| FolderError::Io { file: file.to_owned(), reason })
 }

@@ -10,10 +10,11 @@ const UNET: &str = r#"{
 
 pub(super) const PRESET: Preset = Preset {
     name: "instruct-pix2pix",
-    hub: "timbrooks/instruct-pix2pix",
+    hub: Some("timbrooks/instruct-pix2pix"),
     size: 512,
     steps: 20,
     guidance: 7.5,
+    strength: None,
     scheduler: None,
     unet: UNET,
     vae: parts::SD_VAE,

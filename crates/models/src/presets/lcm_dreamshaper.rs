@@ -10,10 +10,11 @@ const UNET: &str = r#"{
 
 pub(super) const PRESET: Preset = Preset {
     name: "lcm-dreamshaper",
-    hub: "SimianLuo/LCM_Dreamshaper_v7",
+    hub: Some("SimianLuo/LCM_Dreamshaper_v7"),
     size: 512,
     steps: 4,
     guidance: 8.0,
+    strength: None,
     scheduler: None,
     unet: UNET,
     vae: parts::SD_VAE,

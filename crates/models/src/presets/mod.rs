@@ -1,6 +1,6 @@
-//! Published checkpoints by short name: where they are, how they are meant to
-//! be run, and their configurations, so that sizes and costs can be told
-//! without downloading anything.
+//! Checkpoints by short name: where they are, how they are meant to be run, and
+//! their configurations, so that sizes and costs can be told without
+//! downloading anything.
 //!
 //! A checkpoint's own files always have precedence over what stands here.
 
@@ -15,6 +15,7 @@ mod sdxl_turbo;
 mod sdxs_512;
 mod sdxs_512_dreamshaper;
 mod small_sd;
+mod starter;
 mod tiny_sd;
 
 use crate::clip::ClipTextConfig;
@@ -23,19 +24,21 @@ use crate::folder::TextEncoder;
 use crate::vae::VaeConfig;
 use crate::{AutoencoderKlConfig, AutoencoderTinyConfig, UnetConfig};
 
-/// A published checkpoint.
+/// A published checkpoint, or the built-in one.
 #[derive(Clone, Copy, Debug)]
 pub struct Preset {
     /// Short name.
     pub name: &'static str,
-    /// Name on the Hugging Face hub.
-    pub hub: &'static str,
+    /// Name on the Hugging Face hub; none for the built-in model.
+    pub hub: Option<&'static str>,
     /// Sides of the picture that it was trained for, in pixels.
     pub size: usize,
     /// Steps that it is usually run with.
     pub steps: usize,
     /// Guidance that it is usually run with; 1 means none.
     pub guidance: f32,
+    /// Strength that it is usually run with, if not what its class is.
+    pub strength: Option<f32>,
     /// Scheduler to prefer over the checkpoint's own.
     pub scheduler: Option<&'static str>,
     /// config.json of `unet`, without fields at diffusers' defaults.
@@ -72,6 +75,7 @@ enum Text {
 
 /// Every checkpoint.
 pub const PRESETS: &[Preset] = &[
+    starter::PRESET,
     sdxs_512::PRESET,
     sdxs_512_dreamshaper::PRESET,
     sd_turbo::PRESET,
@@ -93,7 +97,7 @@ pub const VAE_PRESETS: &[VaePreset] = &[
 
 /// The checkpoint of a short name or of a name on the hub.
 pub fn find(name: &str) -> Option<&'static Preset> {
-    PRESETS.iter().find(|preset| preset.name == name || preset.hub == name)
+    PRESETS.iter().find(|preset| preset.name == name || preset.hub == Some(name))
 }
 
 /// The autoencoder of a short name or of a name on the hub.

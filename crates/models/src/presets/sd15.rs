@@ -9,10 +9,11 @@ const UNET: &str = r#"{
 
 pub(super) const PRESET: Preset = Preset {
     name: "sd15",
-    hub: "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    hub: Some("stable-diffusion-v1-5/stable-diffusion-v1-5"),
     size: 512,
     steps: 25,
     guidance: 7.5,
+    strength: None,
     scheduler: Some("dpm++2m"),
     unet: UNET,
     vae: parts::SD_VAE,

@@ -11,10 +11,11 @@ const UNET: &str = r#"{
 
 pub(super) const PRESET: Preset = Preset {
     name: "sd21",
-    hub: "stabilityai/stable-diffusion-2-1",
+    hub: Some("stabilityai/stable-diffusion-2-1"),
     size: 768,
     steps: 25,
     guidance: 7.5,
+    strength: None,
     scheduler: Some("dpm++2m"),
     unet: UNET,
     vae: parts::SD_VAE,

@@ -11,10 +11,11 @@ const UNET: &str = r#"{
 
 pub(super) const PRESET: Preset = Preset {
     name: "sd-turbo",
-    hub: "stabilityai/sd-turbo",
+    hub: Some("stabilityai/sd-turbo"),
     size: 512,
     steps: 1,
     guidance: 1.0,
+    strength: None,
     scheduler: None,
     unet: UNET,
     vae: parts::SD_VAE,

@@ -4,10 +4,11 @@ use super::{Preset, parts};
 
 pub(super) const PRESET: Preset = Preset {
     name: "sdxl-base",
-    hub: "stabilityai/stable-diffusion-xl-base-1.0",
+    hub: Some("stabilityai/stable-diffusion-xl-base-1.0"),
     size: 1024,
     steps: 25,
     guidance: 5.0,
+    strength: None,
     scheduler: None,
     unet: parts::SDXL_UNET,
     vae: parts::SDXL_VAE,

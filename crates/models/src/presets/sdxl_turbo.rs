@@ -4,10 +4,11 @@ use super::{Preset, parts};
 
 pub(super) const PRESET: Preset = Preset {
     name: "sdxl-turbo",
-    hub: "stabilityai/sdxl-turbo",
+    hub: Some("stabilityai/sdxl-turbo"),
     size: 512,
     steps: 1,
     guidance: 1.0,
+    strength: None,
     scheduler: None,
     unet: parts::SDXL_UNET,
     vae: parts::SDXL_VAE,

@@ -17,10 +17,11 @@ const UNET: &str = r#"{
 
 pub(super) const PRESET: Preset = Preset {
     name: "sdxs-512-0.9",
-    hub: "IDKiro/sdxs-512-0.9",
+    hub: Some("IDKiro/sdxs-512-0.9"),
     size: 512,
     steps: 1,
     guidance: 1.0,
+    strength: None,
     scheduler: None,
     unet: UNET,
     vae: parts::TAESD,

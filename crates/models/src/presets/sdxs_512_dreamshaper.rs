@@ -14,10 +14,11 @@ const UNET: &str = r#"{
 
 pub(super) const PRESET: Preset = Preset {
     name: "sdxs-512-dreamshaper",
-    hub: "IDKiro/sdxs-512-dreamshaper",
+    hub: Some("IDKiro/sdxs-512-dreamshaper"),
     size: 512,
     steps: 1,
     guidance: 1.0,
+    strength: None,
     scheduler: None,
     unet: UNET,
     vae: parts::TAESD,

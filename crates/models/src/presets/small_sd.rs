@@ -10,10 +10,11 @@ const UNET: &str = r#"{
 
 pub(super) const PRESET: Preset = Preset {
     name: "small-sd",
-    hub: "segmind/small-sd",
+    hub: Some("segmind/small-sd"),
     size: 512,
     steps: 25,
     guidance: 7.5,
+    strength: None,
     scheduler: Some("dpm++2m"),
     unet: UNET,
     vae: parts::SD_VAE,

@@ -14,10 +14,11 @@ const UNET: &str = r#"{
 
 pub(super) const PRESET: Preset = Preset {
     name: "tiny-sd",
-    hub: "segmind/tiny-sd",
+    hub: Some("segmind/tiny-sd"),
     size: 512,
     steps: 25,
     guidance: 7.5,
+    strength: None,
     scheduler: Some("dpm++2m"),
     unet: UNET,
     vae: parts::SD_VAE,

@@ -106,7 +106,7 @@ fn names_are_unique_and_found() {
     let named = |name| PRESETS.iter().filter(|preset| preset.name == name).count();
     for preset in PRESETS {
         assert_eq!(named(preset.name), 1);
-        assert_eq!(presets::find(preset.hub).unwrap().name, preset.name);
+        assert_eq!(presets::find(preset.hub.unwrap_or(preset.name)).unwrap().name, preset.name);
     }
     for preset in VAE_PRESETS {
         assert_eq!(presets::find_vae(preset.hub).unwrap().name, preset.name);

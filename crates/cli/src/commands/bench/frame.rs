@@ -48,12 +48,13 @@ impl Bench {
     pub fn load(
         model: &Model,
         size: Size,
+        strength: f32,
         backend: &dyn Backend,
         console: &Console,
     ) -> Result<Self, Failure> {
         let (unet, vae) = (model.unet()?, model.vae()?);
         let Size { width, height } = size;
-        let step = one_step(model)?;
+        let step = one_step(model, strength)?;
         let frame = Frame { unet: &unet, vae: &vae, height, width, tokens: TOKENS, step };
         let graph = frame::graph(&frame).during("cannot build the frame")?;
         let weights = model.weights(&["vae", "unet"], console)?;
@@ -114,17 +115,18 @@ impl Bench {
     }
 }
 
-/// The checkpoint's scheduler at its one step.
-fn one_step(model: &Model) -> Result<Step, Failure> {
+/// The checkpoint's scheduler at the one step of a strength.
+fn one_step(model: &Model, strength: f32) -> Result<Step, Failure> {
     let config = if model.has("scheduler") {
         model.scheduler()?
     } else {
         Config::parse("the usual schedule", USUAL_SCHEDULE).during("cannot make a schedule")?
     };
-    let schedule = scheduler::build(&config, None, 1).during("cannot make a schedule")?;
-    let Noising { signal, noise } = schedule.noising(0);
-    let Mix { sample, output } = schedule.lone_step(0).unwrap_or_else(|| schedule.x0(0));
-    let (timestep, input_divisor) = (schedule.timesteps()[0], schedule.input_divisor(0));
+    let (schedule, i) = scheduler::build_img2img(&config, None, 1, f64::from(strength))
+        .during("cannot make a schedule")?;
+    let Noising { signal, noise } = schedule.noising(i);
+    let Mix { sample, output } = schedule.lone_step(i).unwrap_or_else(|| schedule.x0(i));
+    let (timestep, input_divisor) = (schedule.timesteps()[i], schedule.input_divisor(i));
     Ok(Step { timestep, signal, noise, input_divisor, sample, output })
 }
 

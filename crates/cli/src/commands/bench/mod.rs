@@ -25,7 +25,8 @@ use report::Report;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
-  laterna bench --model sdxs-512-0.9
+  laterna bench
+  laterna bench --model sdxs-512-0.9 --strength 0.5
   laterna bench --model ./my-model --size 512 --frames 20 --threads 4 --json
   laterna bench --model ./my-model --per-layer")]
 pub struct Args {
@@ -34,6 +35,9 @@ pub struct Args {
     /// Width and height of the picture, such as 640x512 or 512 [default: the model's own].
     #[arg(long, value_name = "WxH", value_parser = size::parse)]
     size: Option<Size>,
+    /// The noise level of the step, from 0 to 1, as `laterna image` takes it.
+    #[arg(long, value_name = "S", default_value_t = 1.0, allow_negative_numbers = true)]
+    strength: f32,
     /// Frames that are measured.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     frames: u32,
@@ -61,7 +65,7 @@ pub fn run(args: &Args, console: &Console) -> Result<(), Failure> {
     let ceiling_gflops = args.backend.measure_ceiling()?;
     let spinner = console.spinner("loading the model");
     let start = Instant::now();
-    let mut bench = Bench::load(&model, size, &*args.backend.open()?, console)?;
+    let mut bench = Bench::load(&model, size, args.strength, &*args.backend.open()?, console)?;
     let load_s = start.elapsed().as_secs_f64();
     drop(spinner);
 

@@ -25,11 +25,12 @@ use given::{Embeddings, Noises};
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
-  laterna image --model sdxs-512-0.9 --prompt 'a lighthouse, oil on canvas' --output a.png
+  laterna image --input photo.jpg --prompt 'oil painting' --output a.png
+  laterna image --model sdxs-512-0.9 --prompt 'a lighthouse, oil on canvas' --output b.png
   laterna image --model sd-turbo --input photo.jpg --strength 0.5 --steps 2 \\
-      --prompt 'a watercolour' --output b.webp
+      --prompt 'a watercolour' --output c.webp
   laterna image --model ./my-model --lora style.safetensors:0.8 --scheduler dpm++2m \\
-      --steps 20 --guidance 7.5 --negative blurry --prompt 'a fox' --output c.png")]
+      --steps 20 --guidance 7.5 --negative blurry --prompt 'a fox' --output d.png")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -47,9 +48,9 @@ pub struct Args {
     /// The picture to start from: PNG, JPEG or WebP; transparency is shown over white.
     #[arg(long, value_name = "PICTURE")]
     input: Option<PathBuf>,
-    /// How far to go from the input, 0 to 1 [default: 0.8; 1 with a single step and for models that edit
-    /// by instruction].
-    #[arg(long, value_name = "S", requires = "input")]
+    /// How far to go from the input, 0 to 1; 0 is the input itself [default: the preset's, else
+    /// 0.8, or 1 with a single step and for models that edit by instruction].
+    #[arg(long, value_name = "S", requires = "input", allow_negative_numbers = true)]
     strength: Option<f32>,
     /// Steps of the schedule [default: the preset's, else 50].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -156,7 +157,7 @@ impl Args {
     fn request<'a>(&'a self, model: &Model, given: &'a Given, whole: bool) -> Request<'a> {
         let defaults = model.defaults();
         let steps = self.steps.map_or(defaults.steps, usize::from);
-        let strength = if steps == 1 || whole { 1.0 } else { DEFAULT_STRENGTH };
+        let usual = if steps == 1 || whole { 1.0 } else { DEFAULT_STRENGTH };
         let prompt = match (&self.prompt, &given.embeddings) {
             (_, Some(embeddings)) => embeddings.prompt(),
             (prompt, None) => Prompt::Text {
@@ -167,7 +168,7 @@ impl Args {
         Request {
             prompt,
             picture: given.picture.as_ref(),
-            strength: self.strength.unwrap_or(strength),
+            strength: self.strength.or(defaults.strength).unwrap_or(usual),
             steps,
             guidance: self.guidance.unwrap_or(defaults.guidance),
             image_guidance: self.image_guidance,

@@ -12,14 +12,14 @@ use std::path::Path;
 use crate::backends::BackendArgs;
 use crate::console::{Console, print};
 use crate::error::Failure;
-use crate::model::{Model, ModelArgs};
+use crate::model::{Model, ModelArgs, STARTER};
 use crate::networks::{Network, Networks};
 use crate::size;
 use crate::table::{Align, gflop, grouped, table};
 
 /// Show a model's networks: parameters, operations, graphs, memory, kernels.
 ///
-/// Presets need no weights: graphs are then compiled with zeros.
+/// Presets that are not built in need no weights: graphs are then compiled with zeros.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -33,6 +33,7 @@ Examples:
 Networks: vae.encode, vae.decode, unet, text_encoder, text_encoder_2.")]
 pub struct Args {
     /// A folder in diffusers' layout, a preset's name, or a name on the hub (owner/name).
+    #[arg(default_value = STARTER)]
     model: String,
     /// Width and height of the picture, such as 640x512 [default: the model's own].
     #[arg(long, value_name = "WxH", value_parser = size::parse)]
@@ -90,7 +91,7 @@ pub fn run(args: &Args, console: &Console) -> Result<(), Failure> {
     }
 }
 
-/// A model on disk, or a preset of which only the configurations are known.
+/// A model with its weights, or a preset of which only the configurations are known.
 struct Subject {
     model: Option<Model>,
     networks: Networks,
@@ -102,7 +103,7 @@ const USUAL_SIDE: usize = 512;
 
 impl Subject {
     fn open(name: &str, console: &Console) -> Result<Self, Failure> {
-        let preset = presets::find(name).filter(|_| !Path::new(name).is_dir());
+        let preset = presets::find(name).filter(|p| p.hub.is_some() && !Path::new(name).is_dir());
         if let Some(preset) = preset {
             let size = Size { width: preset.size, height: preset.size };
             return Ok(Self { model: None, networks: Networks::of_preset(preset)?, size });

@@ -1,0 +1,223 @@
+//! The built-in model: it is there wherever the command is started, gives the
+//! pictures that PyTorch gives, and its options do what they say.
+#![allow(clippy::unwrap_used, reason = "a failed helper fails the test")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{arg, fixtures, laterna, refuse, succeed, tensors, text};
+use laterna_quality::psnr;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Between the 8-bit pictures, in dB.
+const MIN_PSNR: f64 = 50.0;
+
+/// A folder for outputs, and the picture that is repainted.
+struct Studio {
+    folder: TempDir,
+    scene: PathBuf,
+}
+
+impl Studio {
+    fn new() -> Self {
+        let scene = fixtures().join("pictures/scene.png");
+        Self { folder: tempfile::tempdir().unwrap(), scene }
+    }
+
+    /// The arguments that write `name` in little time.
+    fn arguments<'a>(&'a self, output: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
+        let mut all = vec!["image", "--input", arg(&self.scene), "--output", arg(output)];
+        let usual = [("--prompt", "oil painting"), ("--size", "64x64")];
+        all.extend(
+            usual.iter().filter(|(name, _)| !more.contains(name)).flat_map(|&(a, b)| [a, b]),
+        );
+        all.extend(more);
+        all
+    }
+
+    /// The picture's file.
+    fn paint(&self, more: &[&str]) -> Vec<u8> {
+        let output = self.folder.path().join("out.png");
+        succeed(&self.arguments(&output, more));
+        std::fs::read(output).unwrap()
+    }
+}
+
+fn pixels(path: &Path) -> Vec<f32> {
+    let picture = image::open(path).unwrap().into_rgb8();
+    picture.into_raw().into_iter().map(|byte| f32::from(byte) / 255.0).collect()
+}
+
+fn assert_all_differ(pictures: &[Vec<u8>]) {
+    for (i, picture) in pictures.iter().enumerate() {
+        assert!(!pictures[..i].contains(picture), "picture {i} is one of those before it");
+    }
+}
+
+#[test]
+fn pictures_are_those_of_pytorch() {
+    let (folder, studio) = (fixtures().join("starter"), Studio::new());
+    let cases = std::fs::read_to_string(folder.join("cases.json")).unwrap();
+    let cases: Value = serde_json::from_str(&cases).unwrap();
+    let cases = cases["cases"].as_object().unwrap();
+    let path = |name: &str| studio.folder.path().join(name);
+    let (noise, output) = (path("noise.safetensors"), path("out.png"));
+    for (name, case) in cases {
+        let all = tensors(&folder.join(format!("{name}.safetensors")));
+        let given = all.iter().find(|(name, _)| name == "noise").unwrap();
+        laterna_weights::write_safetensors(&noise, &[("noise", given.1.view())]).unwrap();
+        let input = folder.join(case["input"].as_str().unwrap());
+        let size = format!("{}x{}", case["width"], case["height"]);
+        let strength = case["strength"].to_string();
+        let picture =
+            ["image", "--input", arg(&input), "--prompt", case["prompt"].as_str().unwrap()];
+        let options = ["--strength", &strength, "--size", &size, "--noise", arg(&noise)];
+        succeed(&[&picture[..], &options, &["--output", arg(&output)]].concat());
+        let expected = pixels(&folder.join(format!("{name}.png")));
+        let found = psnr(&pixels(&output), &expected, 1.0).unwrap();
+        assert!(found >= MIN_PSNR, "{name}: {found:.1} dB");
+    }
+    assert!(cases.len() >= 2, "only {} cases", cases.len());
+}
+
+#[test]
+fn the_command_carries_its_model() {
+    let studio = Studio::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let command = elsewhere.path().join(format!("laterna{}", std::env::consts::EXE_SUFFIX));
+    std::fs::copy(env!("CARGO_BIN_EXE_laterna"), &command).unwrap();
+    let output = elsewhere.path().join("out.png");
+    // A folder of the model's name does not stand in for it.
+    std::fs::create_dir(elsewhere.path().join("starter")).unwrap();
+    let arguments = studio.arguments(Path::new("out.png"), &[]);
+    let run = Command::new(&command)
+        .args(&arguments)
+        .current_dir(elsewhere.path())
+        .env_clear()
+        .env("HF_HUB_OFFLINE", "1")
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    assert_eq!(std::fs::read(output).unwrap(), studio.paint(&["--model", "starter"]));
+}
+
+#[test]
+fn the_strength_is_a_scale_with_a_single_step() {
+    let studio = Studio::new();
+    let strengths: Vec<_> = (1..=10).map(|tenth| format!("{}", f64::from(tenth) / 10.0)).collect();
+    let pictures: Vec<_> = strengths.iter().map(|s| studio.paint(&["--strength", s])).collect();
+    assert_all_differ(&pictures);
+    assert_eq!(pictures[7], studio.paint(&[]), "0.8 is the preset's strength");
+}
+
+#[test]
+fn the_strength_is_a_scale_of_other_models_too() {
+    let (studio, sdxs) = (Studio::new(), common::model("tiny-sdxs"));
+    let paint = |s| {
+        studio.paint(&["--model", arg(&sdxs), "--steps", "1", "--guidance", "1", "--strength", s])
+    };
+    assert_all_differ(&["0.2", "0.5", "0.9", "1"].map(paint));
+}
+
+#[test]
+fn at_strength_0_the_picture_is_the_input() {
+    let studio = Studio::new();
+    studio.paint(&["--strength", "0", "--size", "48x40"]);
+    assert_eq!(pixels(&studio.folder.path().join("out.png")), pixels(&studio.scene));
+}
+
+#[test]
+fn strengths_outside_the_scale_are_refused() {
+    let studio = Studio::new();
+    let output = studio.folder.path().join("out.png");
+    for strength in ["1.5", "-0.5", "nan"] {
+        let arguments = studio.arguments(&output, &["--strength", strength]);
+        refuse(&arguments, &["strength", "not between 0 and 1"]);
+    }
+}
+
+#[test]
+fn schedulers_agree_on_the_single_step() {
+    let studio = Studio::new();
+    let euler = studio.folder.path().join("euler.png");
+    succeed(&studio.arguments(&euler, &["--scheduler", "euler"]));
+    let other = studio.folder.path().join("other.png");
+    // DDIM clips the latent by default, so that its picture is another one.
+    succeed(&studio.arguments(&other, &["--scheduler", "ddim"]));
+    for scheduler in ["euler-a", "dpm++2m", "lcm"] {
+        succeed(&studio.arguments(&other, &["--scheduler", scheduler]));
+        let found = psnr(&pixels(&other), &pixels(&euler), 1.0).unwrap();
+        assert!(found >= MIN_PSNR, "{scheduler}: {found:.1} dB");
+    }
+}
+
+#[test]
+fn any_text_is_a_prompt() {
+    let studio = Studio::new();
+    let long = "a painting of the sea ".repeat(500);
+    let prompts = [
+        "",
+        "🎨🖌️ oil",
+        "水彩画，粗墨线",
+        "\u{1}\u{7f}\u{200b}\u{feff}\t\n",
+        "<|endoftext|>",
+        &long,
+    ];
+    for prompt in prompts {
+        studio.paint(&["--prompt", prompt]);
+    }
+}
+
+#[test]
+fn the_prompt_changes_the_picture() {
+    let studio = Studio::new();
+    let prompts = ["", "oil painting", "watercolour with bold ink outlines"];
+    assert_all_differ(&prompts.map(|prompt| studio.paint(&["--prompt", prompt])));
+}
+
+#[test]
+fn sizes_are_multiples_of_the_latents_factor() {
+    let studio = Studio::new();
+    for size in ["256", "384x256", "100x60", "4x4"] {
+        studio.paint(&["--size", size]);
+        let (width, height) = size.split_once('x').unwrap_or((size, size));
+        let found = image::image_dimensions(studio.folder.path().join("out.png")).unwrap();
+        assert_eq!(found, (width.parse().unwrap(), height.parse().unwrap()));
+    }
+    let output = studio.folder.path().join("out.png");
+    let arguments = studio.arguments(&output, &["--size", "250x256"]);
+    refuse(&arguments, &["250x256", "multiples of 4", "248x256", "252x256"]);
+}
+
+#[test]
+fn the_seed_decides_the_picture() {
+    let studio = Studio::new();
+    let pictures = ["0", "1", "2"].map(|seed| studio.paint(&["--seed", seed]));
+    assert_all_differ(&pictures);
+    assert_eq!(studio.paint(&["--seed", "1"]), pictures[1]);
+}
+
+#[test]
+fn a_picture_is_asked_for() {
+    refuse(&["image", "--prompt", "oil", "--output", "a.png"], &["edits pictures", "--input"]);
+}
+
+#[test]
+fn every_command_uses_it_unless_told_otherwise() {
+    assert_eq!(succeed(&["inspect"]), succeed(&["inspect", "starter"]));
+    let kernels = laterna(&["inspect", "--kernels", "unet", "--size", "64"]);
+    assert!(kernels.status.success() && kernels.stderr.is_empty(), "{}", text(&kernels.stderr));
+    refuse(&["fetch", "starter"], &["it is built into laterna"]);
+    assert!(succeed(&["doctor"]).contains("built in           starter, "));
+    let hash = |more: &[&str]| {
+        let fixed = ["bench", "--size", "64", "--frames", "1", "--warm-up", "0", "--json"];
+        let json: Value = serde_json::from_str(&succeed(&[&fixed[..], more].concat())).unwrap();
+        json["output_hash"].as_str().unwrap().to_owned()
+    };
+    let whole = hash(&[]);
+    assert_eq!(whole, hash(&["--strength", "1", "--model", "starter"]));
+    assert_ne!(whole, hash(&["--strength", "0.5"]));
+}

@@ -3,9 +3,12 @@
 //! sessions that turn a prompt and a picture into a picture.
 #![forbid(unsafe_code)]
 
+pub mod live;
 pub mod noise;
 mod rated;
 pub mod scheduler;
 pub mod session;
+mod step;
 
 pub use rated::{PromptState, RatedError, RatedInstance, RatedProgram};
+pub use step::one_step;

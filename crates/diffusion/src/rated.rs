@@ -91,11 +91,28 @@ impl RatedInstance {
     /// # Errors
     /// If an input does not fit.
     pub fn prepare(&mut self, inputs: &[TensorView<'_>]) -> Result<PromptState, RunError> {
+        let mut state = self.new_state();
+        self.prepare_into(inputs, &mut state)?;
+        Ok(state)
+    }
+
+    /// What [`RatedInstance::prepare_into`] fills.
+    pub fn new_state(&self) -> PromptState {
         let zeros = |port: &Port| Tensor::zeros(port.ty.shape);
-        let mut values: Vec<Tensor> = self.state_ports.iter().map(zeros).collect();
-        let mut views: Vec<_> = values.iter_mut().map(Tensor::view_mut).collect();
-        self.prompt.run(inputs, &mut views)?;
-        Ok(PromptState { values })
+        PromptState { values: self.state_ports.iter().map(zeros).collect() }
+    }
+
+    /// Runs the prompt program into a state of [`RatedInstance::new_state`].
+    ///
+    /// # Errors
+    /// If an input does not fit.
+    pub fn prepare_into(
+        &mut self,
+        inputs: &[TensorView<'_>],
+        state: &mut PromptState,
+    ) -> Result<(), RunError> {
+        let mut views: Vec<_> = state.values.iter_mut().map(Tensor::view_mut).collect();
+        self.prompt.run(inputs, &mut views)
     }
 
     /// The shape of the frame program's first output.

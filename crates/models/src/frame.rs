@@ -1,6 +1,7 @@
 //! A one-step picture-to-picture frame as one graph: encode, add noise, predict,
 //! recover the clean latent, decode. Passes then work across the seams, and
-//! whatever hangs on the fixed timestep folds away.
+//! whatever hangs on a fixed timestep folds away; what hangs on one that may
+//! change between frames is computed when it changes.
 
 use laterna_graph::{Builder, Graph, Rate, TensorType, ValueId};
 use laterna_tensor::Tensor;
@@ -42,7 +43,35 @@ pub struct Frame<'a> {
     /// Text tokens.
     pub tokens: usize,
     /// The step.
-    pub step: Step,
+    pub step: StepSource,
+}
+
+/// Where a frame's step comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum StepSource {
+    /// Compiled in.
+    Fixed(Step),
+    /// Inputs that change like the prompt: `timestep` `[1]`, and each number of
+    /// [`LIVE_INPUTS`] as `[1, 1, 1, 1]`. The graph then also takes the latent
+    /// of the frame before with every frame, as `previous`, and returns the
+    /// frame's own as `latent`, scaled.
+    Live,
+}
+
+/// The numbers that a live frame takes beside the timestep, in order.
+///
+/// `keep * clean + feedback * previous` is what noise is added to; `scale` is
+/// the reciprocal of [`Step::input_divisor`], the others are the step's.
+pub const LIVE_INPUTS: [&str; 7] =
+    ["keep", "feedback", "signal", "noise_level", "scale", "sample_factor", "output_factor"];
+
+impl Step {
+    /// The values of [`LIVE_INPUTS`] for a step with so much feedback, 0 to 1.
+    pub fn live_values(&self, feedback: f32) -> [f32; LIVE_INPUTS.len()] {
+        let scale = 1.0 / self.input_divisor;
+        let Step { signal, noise, sample, output, .. } = *self;
+        [1.0 - feedback, feedback, signal, noise, scale, sample, output]
+    }
 }
 
 /// The frame's graph. Inputs: `image` `[1, 3, height, width]` in -1..=1 and
@@ -50,6 +79,7 @@ pub struct Frame<'a> {
 /// `encoder_hidden_states` `[1, tokens, text_width]` (and what else the UNet
 /// reads of the text) with the prompt. Output: `image`, about -1..=1. Nodes
 /// are named `vae.encoder...`, `unet...` and `vae.decoder...` by stage.
+/// [`StepSource::Live`] says what a live frame has more.
 ///
 /// # Errors
 /// If the size or the networks do not fit each other.
@@ -66,20 +96,78 @@ pub fn graph(frame: &Frame<'_>) -> Result<Graph, ModelError> {
     let text = b.input("encoder_hidden_states", Rate::Prompt, text);
     let added = unet::added_inputs(&mut b, unet, 1)?;
     let timestep_cond = unet::timestep_cond_input(&mut b, unet, 1);
-    let mut timestep = Tensor::zeros([1]);
-    timestep.as_f32_mut().into_iter().flatten().for_each(|t| *t = step.timestep);
-    let timestep = b.constant("timestep", timestep);
+    let (timestep, step) = Numbers::new(&mut b, step, latent);
 
     let raw = vae::encode(&mut b, "vae", vae, image)?;
     let clean = scale(&mut b, vae, raw)?;
+    let clean = step.with_feedback(&mut b, clean)?;
     let noisy = mix(&mut b, "vae.encoder.noisy", [clean, noise], [step.signal, step.noise])?;
-    let sample = unet_input(&mut b, frame, raw, noisy)?;
+    let sample = times(&mut b, "unet.input", noisy, step.scale)?;
+    let sample = beside_clean(&mut b, frame, raw, sample)?;
     let inputs = Inputs { sample, timestep, encoder_hidden_states: text, added, timestep_cond };
     let output = unet::build(&mut b, "unet", unet, inputs)?;
     let result = mix(&mut b, "unet.step", [noisy, output], [step.sample, step.output])?;
-    let result = unscale(&mut b, vae, result)?;
-    let picture = vae::decode(&mut b, "vae", vae, result)?;
-    Ok(b.finish(&[("image", picture)]))
+    let latent = unscale(&mut b, vae, result)?;
+    let picture = vae::decode(&mut b, "vae", vae, latent)?;
+    Ok(match step.memory {
+        None => b.finish(&[("image", picture)]),
+        Some(_) => b.finish(&[("image", picture), ("latent", result)]),
+    })
+}
+
+/// A factor that is known, or computed elsewhere, `[1, 1, 1, 1]`.
+#[derive(Clone, Copy)]
+enum Factor {
+    Number(f32),
+    Value(ValueId),
+}
+
+/// A step's numbers as the graph has them.
+struct Numbers {
+    signal: Factor,
+    noise: Factor,
+    scale: Factor,
+    sample: Factor,
+    output: Factor,
+    /// The latent of the frame before, and how much of the clean latent and of
+    /// it are mixed.
+    memory: Option<(ValueId, [Factor; 2])>,
+}
+
+impl Numbers {
+    /// The timestep `[1]`, and the rest.
+    fn new(b: &mut Builder, step: StepSource, latent: [usize; 4]) -> (ValueId, Self) {
+        match step {
+            StepSource::Fixed(step) => Self::fixed(b, step),
+            StepSource::Live => Self::live(b, latent),
+        }
+    }
+
+    fn fixed(b: &mut Builder, step: Step) -> (ValueId, Self) {
+        let mut timestep = Tensor::zeros([1]);
+        timestep.as_f32_mut().into_iter().flatten().for_each(|t| *t = step.timestep);
+        let [_, _, signal, noise, scale, sample, output] =
+            step.live_values(0.0).map(Factor::Number);
+        let numbers = Self { signal, noise, scale, sample, output, memory: None };
+        (b.constant("timestep", timestep), numbers)
+    }
+
+    fn live(b: &mut Builder, latent: [usize; 4]) -> (ValueId, Self) {
+        let previous = b.input("previous", Rate::Frame, TensorType::f32(latent));
+        let timestep = b.input("timestep", Rate::Prompt, TensorType::f32([1]));
+        let number =
+            |name| Factor::Value(b.input(name, Rate::Prompt, TensorType::f32([1, 1, 1, 1])));
+        let [keep, feedback, signal, noise, scale, sample, output] = LIVE_INPUTS.map(number);
+        let memory = Some((previous, [keep, feedback]));
+        (timestep, Self { signal, noise, scale, sample, output, memory })
+    }
+
+    fn with_feedback(&self, b: &mut Builder, clean: ValueId) -> Result<ValueId, ModelError> {
+        match self.memory {
+            None => Ok(clean),
+            Some((previous, parts)) => mix(b, "vae.encoder.feedback", [clean, previous], parts),
+        }
+    }
 }
 
 /// Pixels of the picture along one of the latent, which both ways must share.
@@ -93,16 +181,13 @@ fn latent_factor(vae: &VaeConfig) -> Result<usize, ModelError> {
     )))
 }
 
-/// The noisy latent as the UNet reads it, for edit models with the clean one
-/// behind it.
-fn unet_input(
+/// What the UNet reads: for edit models the clean latent behind the noisy one.
+fn beside_clean(
     b: &mut Builder,
     frame: &Frame<'_>,
     raw: ValueId,
-    noisy: ValueId,
+    sample: ValueId,
 ) -> Result<ValueId, ModelError> {
-    let divisor = frame.step.input_divisor;
-    let sample = affine(b, "unet.input", noisy, 1.0 / divisor, 0.0)?;
     if frame.unet.in_channels == 2 * frame.vae.latent_channels() {
         return Ok(b.concat("unet.input", &[sample, raw], 1)?);
     }
@@ -139,9 +224,16 @@ fn mix(
     b: &mut Builder,
     path: &str,
     [x, y]: [ValueId; 2],
-    factors: [f32; 2],
+    factors: [Factor; 2],
 ) -> Result<ValueId, ModelError> {
-    let x = affine(b, path, x, factors[0], 0.0)?;
-    let y = affine(b, path, y, factors[1], 0.0)?;
+    let x = times(b, path, x, factors[0])?;
+    let y = times(b, path, y, factors[1])?;
     Ok(b.add(path, x, y)?)
+}
+
+fn times(b: &mut Builder, path: &str, x: ValueId, factor: Factor) -> Result<ValueId, ModelError> {
+    match factor {
+        Factor::Number(factor) => affine(b, path, x, factor, 0.0),
+        Factor::Value(factor) => Ok(b.mul(path, x, factor)?),
+    }
 }

@@ -171,7 +171,7 @@ fn beside(sample: &Tensor, edit: Option<&Tensor>) -> Result<Tensor, SessionError
 }
 
 /// The UNet's prompt inputs in its graph's order.
-fn prompt_inputs(
+pub(crate) fn prompt_inputs(
     config: &UnetConfig,
     guidance: &Guidance,
     prompt: &PromptEmbeddings,

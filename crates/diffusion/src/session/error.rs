@@ -64,6 +64,9 @@ pub enum SessionError {
         /// The latent's shape.
         expected: [usize; 4],
     },
+    /// The feedback is not between 0 and 1.
+    #[error("feedback {0} is not between 0 and 1")]
+    Feedback(f32),
     /// The step noise does not fit.
     #[error("the step noise is {found}, not [{steps} or more, 1, {latent:?}]")]
     StepNoise {

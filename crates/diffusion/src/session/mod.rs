@@ -20,8 +20,10 @@ use crate::noise::{Noise, Stream};
 use crate::scheduler::{self, Scheduler};
 use crate::{RatedInstance, RatedProgram};
 use autoencoder::Autoencoder;
-use denoise::{Denoiser, Guidance};
-use text::TextEncoders;
+use denoise::Denoiser;
+
+pub(crate) use denoise::{Guidance, prompt_inputs};
+pub(crate) use text::TextEncoders;
 
 pub use error::SessionError;
 pub use request::{Progress, Prompt, PromptEmbeddings, Request};

@@ -2,7 +2,7 @@
 
 use crate::common::{Cases, TOLERANCE, model, relative_error};
 use laterna_graph::{Graph, Origin, rates, reference};
-use laterna_models::frame::{self, Frame, Step};
+use laterna_models::frame::{self, Frame, Step, StepSource};
 use laterna_models::unet::{self, Extents};
 use laterna_models::{Model, ModelError, Weights, vae};
 use laterna_tensor::{Shape, Tensor};
@@ -16,6 +16,8 @@ const STEP: Step = Step {
     sample: 14.6,
     output: -14.5,
 };
+
+const FIXED: StepSource = StepSource::Fixed(STEP);
 
 struct Stages {
     model: Model,
@@ -89,7 +91,7 @@ fn check(name: &str, height: usize, width: usize) {
         text.extend(["text_embeds", "time_ids"].map(|input| cases.tensor("8x8", input)));
     }
     let tokens = text[0].shape()[1];
-    let frame = Frame { unet: &unet, vae: &vae, height, width, tokens, step: STEP };
+    let frame = Frame { unet: &unet, vae: &vae, height, width, tokens, step: FIXED };
     let graph = frame::graph(&frame).unwrap();
 
     let factor = vae.encoder_factor();
@@ -118,7 +120,7 @@ fn edit_models_read_the_clean_latent() {
 fn the_prompt_program_takes_keys_and_values() {
     let model = Model::open(&model("tiny-sdxs"), Precision::Full).unwrap();
     let (unet, vae) = (model.unet().unwrap(), model.vae().unwrap());
-    let frame = Frame { unet: &unet, vae: &vae, height: 64, width: 64, tokens: 77, step: STEP };
+    let frame = Frame { unet: &unet, vae: &vae, height: 64, width: 64, tokens: 77, step: FIXED };
     let split = rates::split(&frame::graph(&frame).unwrap()).unwrap();
     let reads_text = |graph: &Graph| {
         let inputs = graph.inputs().iter().map(|&id| graph.value(id));
@@ -135,7 +137,7 @@ fn the_prompt_program_takes_keys_and_values() {
 fn the_timestep_hangs_on_constants_alone() {
     let model = Model::open(&model("tiny-sdxs"), Precision::Full).unwrap();
     let (unet, vae) = (model.unet().unwrap(), model.vae().unwrap());
-    let frame = Frame { unet: &unet, vae: &vae, height: 64, width: 64, tokens: 77, step: STEP };
+    let frame = Frame { unet: &unet, vae: &vae, height: 64, width: 64, tokens: 77, step: FIXED };
     let graph = frame::graph(&frame).unwrap();
     let rates = rates::rates(&graph);
     let shifts: Vec<_> =
@@ -152,11 +154,11 @@ fn sizes_and_networks_must_fit() {
     let model = |name| Model::open(&model(name), Precision::Full).unwrap();
     let (sdxs, other) = (model("tiny-sdxs"), model("tiny-factor4"));
     let (unet, vae) = (sdxs.unet().unwrap(), sdxs.vae().unwrap());
-    let frame = Frame { unet: &unet, vae: &vae, height: 60, width: 64, tokens: 77, step: STEP };
+    let frame = Frame { unet: &unet, vae: &vae, height: 60, width: 64, tokens: 77, step: FIXED };
     let error = frame::graph(&frame).unwrap_err().to_string();
     assert!(error.ends_with("multiples of 8; 64x64 would work"), "{error}");
     let vae = other.vae().unwrap();
-    let frame = Frame { unet: &unet, vae: &vae, height: 64, width: 64, tokens: 77, step: STEP };
+    let frame = Frame { unet: &unet, vae: &vae, height: 64, width: 64, tokens: 77, step: FIXED };
     let error = frame::graph(&frame).unwrap_err();
     assert!(matches!(error, ModelError::Input { input: "sample", .. }), "{error}");
 }

@@ -4,11 +4,11 @@
 use std::time::{Duration, Instant};
 
 use laterna_diffusion::noise::{Noise, Stream};
-use laterna_diffusion::scheduler::{self, Config, Mix, Noising};
+use laterna_diffusion::scheduler::Config;
 use laterna_diffusion::session::Size;
-use laterna_diffusion::{PromptState, RatedInstance, RatedProgram};
+use laterna_diffusion::{PromptState, RatedInstance, RatedProgram, one_step};
 use laterna_graph::{Backend, CompileOptions, Port, ProgramSummary};
-use laterna_models::frame::{self, Frame, Step};
+use laterna_models::frame::{self, Frame, StepSource};
 use laterna_tensor::Tensor;
 
 use crate::console::Console;
@@ -54,7 +54,8 @@ impl Bench {
     ) -> Result<Self, Failure> {
         let (unet, vae) = (model.unet()?, model.vae()?);
         let Size { width, height } = size;
-        let step = one_step(model, strength)?;
+        let step = one_step(&schedule(model)?, None, strength).during("cannot make a schedule")?;
+        let step = StepSource::Fixed(step);
         let frame = Frame { unet: &unet, vae: &vae, height, width, tokens: TOKENS, step };
         let graph = frame::graph(&frame).during("cannot build the frame")?;
         let weights = model.weights(&["vae", "unet"], console)?;
@@ -115,19 +116,14 @@ impl Bench {
     }
 }
 
-/// The checkpoint's scheduler at the one step of a strength.
-fn one_step(model: &Model, strength: f32) -> Result<Step, Failure> {
-    let config = if model.has("scheduler") {
-        model.scheduler()?
-    } else {
-        Config::parse("the usual schedule", USUAL_SCHEDULE).during("cannot make a schedule")?
-    };
-    let (schedule, i) = scheduler::build_img2img(&config, None, 1, f64::from(strength))
-        .during("cannot make a schedule")?;
-    let Noising { signal, noise } = schedule.noising(i);
-    let Mix { sample, output } = schedule.lone_step(i).unwrap_or_else(|| schedule.x0(i));
-    let (timestep, input_divisor) = (schedule.timesteps()[i], schedule.input_divisor(i));
-    Ok(Step { timestep, signal, noise, input_divisor, sample, output })
+/// The checkpoint's schedule, or the usual one.
+fn schedule(model: &Model) -> Result<Config, Failure> {
+    match model.has("scheduler") {
+        true => model.scheduler(),
+        false => {
+            Config::parse("the usual schedule", USUAL_SCHEDULE).during("cannot make a schedule")
+        }
+    }
 }
 
 /// What stands for an encoded prompt: normal values, and of SDXL the sizes.

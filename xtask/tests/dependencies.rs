@@ -11,6 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("kernels", &[]),
     ("quality", &["tensor"]),
     ("starter", &[]),
+    ("pipeline", &["tensor"]),
     ("graph", &["tensor"]),
     ("weights", &["tensor"]),
     ("cpu", &["tensor", "graph", "kernels"]),
@@ -60,9 +61,17 @@ fn every_crate_takes_the_shared_lints() {
 
 #[test]
 fn crates_without_unsafe_forbid_it() {
-    for name in
-        ["tensor", "graph", "models", "diffusion", "quality", "starter", "conformance", "cli"]
-    {
+    for name in [
+        "tensor",
+        "graph",
+        "models",
+        "diffusion",
+        "quality",
+        "starter",
+        "pipeline",
+        "conformance",
+        "cli",
+    ] {
         let source = crates_folder().join(name).join("src");
         let roots = ["lib.rs", "main.rs"].map(|file| source.join(file));
         let root = roots.iter().find(|root| root.exists()).unwrap();

@@ -1,0 +1,123 @@
+//! What inference wants: pictures of which size, and from when on. Pictures that
+//! come long before the model is free would be prepared only to be replaced, and
+//! the model may be running on the same cores.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::bell::Bell;
+use crate::image::Size;
+use crate::port::Clock;
+use crate::sync::lock;
+
+/// Pictures are wanted again after this share of an inference: the rest leaves
+/// room for one that ends early.
+const SHARE: f64 = 0.8;
+
+/// But never more than this long before the expected end: a slow model would
+/// otherwise share its cores with many pictures in vain.
+const LONGEST_LEAD_S: f64 = 0.05;
+
+/// The model waits up to this share of an inference for a picture that is being
+/// prepared, rather than take the one before it: what that costs in rate is far
+/// less than what it saves in latency.
+const SETTLE: f64 = 0.04;
+
+/// Weight of the newest frame in the expected length of the next.
+const NEWEST: f64 = 0.25;
+
+/// The line from inference back to preparation.
+#[derive(Debug, Default)]
+pub struct Demand {
+    state: Mutex<State>,
+    bell: Arc<Bell>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    size: Option<Size>,
+    /// When the next picture is wanted.
+    from: Duration,
+    /// Expected length of an inference in seconds.
+    length: f64,
+    is_preparing: bool,
+    closed: bool,
+}
+
+impl Demand {
+    /// The model reads pictures of this size, or there is no model.
+    pub fn set_size(&self, size: Option<Size>) {
+        self.change(|state| {
+            if state.size != size {
+                state.length = 0.0;
+            }
+            state.size = size;
+        });
+    }
+
+    /// The model begins a frame: no picture is wanted until it is nearly done.
+    pub fn begin(&self, now: Duration) {
+        self.change(|state| {
+            let rest = (SHARE * state.length).max(state.length - LONGEST_LEAD_S);
+            state.from = now + Duration::from_secs_f64(rest);
+        });
+    }
+
+    /// The model is free after a frame of this length: a picture is wanted now.
+    pub fn end(&self, length: Duration) {
+        self.change(|state| {
+            let share = if state.length == 0.0 { 1.0 } else { NEWEST };
+            state.length += share * (length.as_secs_f64() - state.length);
+            state.from = Duration::ZERO;
+        });
+    }
+
+    /// A picture is being prepared, or no longer.
+    pub fn set_preparing(&self, is_preparing: bool) {
+        self.change(|state| state.is_preparing = is_preparing);
+    }
+
+    /// The model is free: waits a moment for the picture in preparation.
+    pub fn settle(&self, clock: &dyn Clock) {
+        let limit = SETTLE * lock(&self.state).length;
+        let deadline = clock.now() + Duration::from_secs_f64(limit);
+        loop {
+            let seen = self.bell.rings();
+            let is_settled = !lock(&self.state).is_preparing;
+            if is_settled || clock.now() >= deadline {
+                return;
+            }
+            clock.wait(&self.bell, seen, Some(deadline));
+        }
+    }
+
+    /// No picture is wanted any more.
+    pub fn close(&self) {
+        self.change(|state| state.closed = true);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut lock(&self.state));
+        self.bell.ring();
+    }
+
+    /// Waits until a picture is wanted and returns its size, or none once closed.
+    pub fn wait(&self, clock: &dyn Clock) -> Option<Size> {
+        loop {
+            let seen = self.bell.rings();
+            let (size, from, closed) = self.read();
+            if closed {
+                return None;
+            }
+            if size.is_some() && clock.now() >= from {
+                return size;
+            }
+            clock.wait(&self.bell, seen, size.map(|_| from));
+        }
+    }
+
+    fn read(&self) -> (Option<Size>, Duration, bool) {
+        let state = lock(&self.state);
+        (state.size, state.from, state.closed)
+    }
+}

@@ -1,0 +1,77 @@
+//! The finish thread: makes 8-bit pictures of the model's output, smooths and
+//! blends them, and puts each into the slot of every sink.
+
+use std::sync::Arc;
+
+use super::infer::Generated;
+use super::shared::Shared;
+use crate::blend::{Smoother, mix, planes_to_rgb, weight};
+use crate::frame::{Frame, Step, Trail};
+use crate::port::Clock;
+use crate::recycle::Recycler;
+use crate::settings::Settings;
+use crate::slot::Taken;
+
+/// Frames that are used again; enough for a dozen sinks that hold two each.
+const POOL: usize = 32;
+
+pub(super) fn run<S: Send + Sync + 'static>(shared: &Arc<Shared<S>>) {
+    let mut finish = Finish { smoother: Smoother::default(), scene: 0, pool: Recycler::new(POOL) };
+    let clock = &*shared.clock;
+    while let Taken::Value(generated) = shared.generated.take(clock, None) {
+        let settings = shared.settings.get();
+        let frame = finish.frame(clock, &generated, &settings.value);
+        drop(generated);
+        shared.stats.step(Step::Finish, frame.trail.finish);
+        shared.outlets.put(&frame, &shared.stats);
+    }
+}
+
+struct Finish {
+    smoother: Smoother,
+    /// The scene of the pictures in the smoother.
+    scene: u64,
+    pool: Recycler<Frame>,
+}
+
+impl Finish {
+    fn frame<S>(
+        &mut self,
+        clock: &dyn Clock,
+        generated: &Generated,
+        settings: &Settings<S>,
+    ) -> Arc<Frame> {
+        if self.scene != generated.trail.scene {
+            self.scene = generated.trail.scene;
+            self.smoother.reset();
+        }
+        let Self { smoother, pool, .. } = self;
+        let write = |frame: &mut Frame| {
+            let mut work = || paint(smoother, generated, settings, frame);
+            let finish = clock.time(Step::Finish, &mut work);
+            frame.trail = Trail { finish, ..generated.trail };
+        };
+        pool.fill(|_| true, Frame::default, write).0
+    }
+}
+
+fn paint<S>(
+    smoother: &mut Smoother,
+    generated: &Generated,
+    settings: &Settings<S>,
+    frame: &mut Frame,
+) {
+    let Frame { painting, camera, .. } = frame;
+    let size = generated.input.size;
+    let pictures = [(&mut *camera, &generated.input.ready.tensor), (painting, &generated.output)];
+    for (image, tensor) in pictures {
+        image.reset(size);
+        planes_to_rgb(tensor.as_f32().unwrap_or_default(), image.rgb_mut());
+    }
+    let rgb = frame.painting.rgb_mut();
+    smoother.apply(rgb, settings.smoothing);
+    match weight(settings.camera) {
+        0 => {}
+        share => mix(rgb, frame.camera.rgb(), share),
+    }
+}

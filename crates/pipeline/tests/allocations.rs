@@ -1,0 +1,67 @@
+//! In the steady state no thread allocates: an allocator of our own counts.
+#![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use laterna_pipeline::frame::Step;
+use laterna_pipeline::pace::Rate;
+use laterna_pipeline::sim::SimClock;
+
+mod support;
+use support::{Camera, Model, Rig, Screen, ms};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_frame_allocates_nothing() {
+    let clock = SimClock::new();
+    clock.set_cost(Step::Prepare, ms(3));
+    clock.set_cost(Step::Finish, ms(2));
+    let camera = Camera::new(&clock, ms(16));
+    let rig = Rig::start(camera, Model::new(&clock, |call| ms(20 + call * 7 % 50)));
+    rig.change(|settings| {
+        (settings.smoothing, settings.camera) = (0.4, 0.2);
+        settings.similarity.threshold = 0.001;
+    });
+    let mut stalled = Screen::new(&clock);
+    stalled.act = |number| (ms(10 + number as u64 % 7 * 90), support::Act::Work);
+    let rates = [
+        Rate::Arrival,
+        Rate::AtLeast { fps: 30.0 },
+        Rate::Fixed { fps: 60.0, interpolate: false },
+        Rate::Fixed { fps: 60.0, interpolate: true },
+    ];
+    for rate in rates {
+        rig.show("screen", rate, &Screen::new(&clock));
+        rig.show("stalled", rate, &stalled);
+    }
+    rig.clock.sleep(Duration::from_secs(10));
+    let (frames, before) = (rig.pipeline.counts(), ALLOCATIONS.load(Ordering::Relaxed));
+    rig.clock.sleep(Duration::from_secs(30));
+    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    let generated = rig.pipeline.counts().generated - frames.generated;
+    rig.pipeline.stop(Duration::from_secs(1));
+    assert!(generated > 500, "{generated}");
+    assert_eq!(allocations, 0);
+}

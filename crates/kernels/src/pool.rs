@@ -9,7 +9,7 @@ use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 /// Pause instructions before a waiting thread sleeps: some tens of microseconds, the length of
@@ -35,7 +35,10 @@ impl Pool {
     pub fn new(threads: usize) -> Self {
         assert!(threads > 0, "a pool has at least one thread");
         let shared = Arc::new(Shared::default());
-        let workers = (1..threads).map(|index| spawn_worker(index, &shared)).collect();
+        // Starting a thread allocates, which must not fall into a run.
+        let started = Arc::new(Barrier::new(threads));
+        let workers = (1..threads).map(|index| spawn_worker(index, &shared, &started)).collect();
+        started.wait();
         Self { shared, workers, turn: Mutex::new(()) }
     }
 
@@ -69,6 +72,18 @@ impl Pool {
         if let Some(payload) = lock(&self.shared.panic).take() {
             resume_unwind(payload);
         }
+    }
+}
+
+impl Pool {
+    /// As [`Pool::run`], calling `task(thread, i)` where `thread` is below [`Pool::threads`] and no
+    /// two calls that overlap in time share it: the number of a piece of scratch memory.
+    pub fn run_numbered(&self, tasks: usize, task: &(dyn Fn(usize, usize) + Sync)) {
+        if tasks <= 1 || self.workers.is_empty() || IN_TASK.get() {
+            (0..tasks).for_each(|index| task(0, index));
+            return;
+        }
+        self.run(tasks, &|index| task(WORKER.get(), index));
     }
 }
 
@@ -106,6 +121,9 @@ fn linux_cores() -> Option<usize> {
 thread_local! {
     /// Whether this thread is inside a task.
     static IN_TASK: Cell<bool> = const { Cell::new(false) };
+    /// The number of this thread in the pool that it works for; 0 for a thread of the caller's,
+    /// which is the only such one in a job.
+    static WORKER: Cell<usize> = const { Cell::new(0) };
 }
 
 /// A job's function with its lifetime erased; valid while its run has not returned.
@@ -253,11 +271,15 @@ impl Shared {
     }
 }
 
-fn spawn_worker(index: usize, shared: &Arc<Shared>) -> JoinHandle<()> {
-    let shared = Arc::clone(shared);
+fn spawn_worker(index: usize, shared: &Arc<Shared>, started: &Arc<Barrier>) -> JoinHandle<()> {
+    let (shared, started) = (Arc::clone(shared), Arc::clone(started));
     std::thread::Builder::new()
         .name(format!("kernels-{index}"))
-        .spawn(move || serve(&shared))
+        .spawn(move || {
+            WORKER.set(index);
+            started.wait();
+            serve(&shared);
+        })
         .expect("the system can start a thread")
 }
 
@@ -304,6 +326,22 @@ mod tests {
     }
 
     #[test]
+    fn calls_that_overlap_have_numbers_of_their_own() {
+        for threads in [1, 2, 5] {
+            let pool = Pool::new(threads);
+            let busy: Vec<AtomicBool> = (0..threads).map(|_| AtomicBool::new(false)).collect();
+            let done = AtomicUsize::new(0);
+            pool.run_numbered(500, &|thread, _| {
+                assert!(!busy[thread].swap(true, Ordering::SeqCst), "number {thread} is in use");
+                std::thread::yield_now();
+                busy[thread].store(false, Ordering::SeqCst);
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+            assert_eq!(done.into_inner(), 500);
+        }
+    }
+
+    #[test]
     fn many_tiny_jobs_see_their_own_data() {
         let pool = Pool::new(4);
         for round in 0..20_000 {
@@ -321,7 +359,7 @@ mod tests {
         for _ in 0..5 {
             std::thread::sleep(std::time::Duration::from_millis(5));
             // Both tasks wait for each other, so both threads must take part.
-            let barrier = std::sync::Barrier::new(2);
+            let barrier = Barrier::new(2);
             pool.run(2, &|_| {
                 barrier.wait();
             });

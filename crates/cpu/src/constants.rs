@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use laterna_graph::{CompileError, Constant, Graph, ValueId, WeightSource};
-use laterna_kernels::{Isa, PackedWeights, ReadWeights, WeightShape};
+use laterna_kernels::{Isa, PackedWeights, ReadWeights, WeightShape, Winograd, WinogradWeights};
 use laterna_tensor::{RawTensor, Tensor};
 
 use crate::program::Machine;
@@ -34,6 +34,7 @@ pub struct Constants<'a> {
     tables: Vec<Box<[f32]>>,
     table_of: HashMap<ValueId, usize>,
     packed: HashMap<(ValueId, bool), Arc<PackedWeights>>,
+    filters: HashMap<(ValueId, Winograd), Arc<WinogradWeights>>,
 }
 
 /// The stored elements of a constant.
@@ -58,13 +59,18 @@ impl Stored<'_> {
 impl<'a> Constants<'a> {
     /// No constants yet.
     pub fn new(graph: &'a Graph, weights: &'a dyn WeightSource, machine: &'a Machine) -> Self {
-        let (table_of, packed) = (HashMap::new(), HashMap::new());
-        Self { graph, weights, machine, tables: Vec::new(), table_of, packed }
+        let (table_of, packed, filters) = Default::default();
+        Self { graph, weights, machine, tables: Vec::new(), table_of, packed, filters }
     }
 
     /// The instruction set that weights are packed for.
     pub fn isa(&self) -> Isa {
         self.machine.isa
+    }
+
+    /// The number of threads that kernels run on.
+    pub fn threads(&self) -> usize {
+        self.machine.pool.threads()
     }
 
     /// The index of the plain table of a constant, decoding it at the first call.
@@ -105,10 +111,36 @@ impl<'a> Constants<'a> {
         Ok(packed)
     }
 
+    /// The filters of a 3x3 convolution, `[outputs, inputs, 3, 3]`, transformed and packed at the
+    /// first call.
+    ///
+    /// # Errors
+    /// If the weight cannot be read.
+    pub fn filters(
+        &mut self,
+        id: ValueId,
+        kind: Winograd,
+    ) -> Result<Arc<WinogradWeights>, CompileError> {
+        if let Some(filters) = self.filters.get(&(id, kind)) {
+            return Ok(filters.clone());
+        }
+        let machine = self.machine;
+        let shape = self.graph.shape(id);
+        let filters = self.with_stored(id, |stored| {
+            let read: ReadWeights<'_> = &|start, out| stored.read(start, out);
+            WinogradWeights::pack(machine.isa, &machine.pool, kind, shape[0], shape[1], read)
+        })?;
+        let filters = Arc::new(filters);
+        self.filters.insert((id, kind), filters.clone());
+        Ok(filters)
+    }
+
     /// Bytes held so far.
     pub fn size_bytes(&self) -> usize {
         let tables: usize = self.tables.iter().map(|table| size_of_val(&**table)).sum();
-        tables + self.packed.values().map(|packed| packed.size_bytes()).sum::<usize>()
+        let packed: usize = self.packed.values().map(|packed| packed.size_bytes()).sum();
+        let filters: usize = self.filters.values().map(|filters| filters.size_bytes()).sum();
+        tables + packed + filters
     }
 
     /// The plain tables, by index.

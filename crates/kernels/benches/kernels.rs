@@ -9,7 +9,8 @@ mod common;
 use common::{hash, values};
 use laterna_kernels::{
     Activation, AttentionShape, ConvShape, Epilogue, Isa, PackedWeights, Padding, Pool, Residual,
-    Tokens, WeightShape, attention, attention_scratch_len, ceiling, conv2d, linear,
+    Tokens, WeightShape, Winograd, WinogradWeights, attention, attention_scratch_len, ceiling,
+    conv2d, conv2d_winograd, linear, winograd_scratch_len,
 };
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,15 @@ const LAYERS: &[Layer] = &[
     layer("taesd down 64>64 @512", 512, 64, 64, Kind::Down3x3),
     layer("taesd up 64>64 @256", 256, 64, 64, Kind::Up3x3),
     layer("taesd out 64>3 @512", 512, 64, 3, Kind::Conv3x3),
+    layer("starter in 3>16 @512", 512, 3, 16, Kind::Conv3x3),
+    layer("starter 16>16 @256", 256, 16, 16, Kind::Conv3x3),
+    layer("starter up 16>16 @256", 256, 16, 16, Kind::Up3x3),
+    layer("starter out 16>3 @512", 512, 16, 3, Kind::Conv3x3),
+    layer("starter 32>32 @128", 128, 32, 32, Kind::Conv3x3),
+    layer("starter 64>64 @64", 64, 64, 64, Kind::Conv3x3),
+    layer("starter 128>128 @32", 32, 128, 128, Kind::Conv3x3),
+    layer("starter 256>128 @32", 32, 256, 128, Kind::Conv3x3),
+    layer("starter up 64>64 @64", 64, 64, 64, Kind::Up3x3),
     layer("unet in 4>320 @64", 64, 4, 320, Kind::Conv3x3),
     layer("unet 320>320 @64", 64, 320, 320, Kind::Conv3x3),
     layer("unet 640>320 @64", 64, 640, 320, Kind::Conv3x3),
@@ -119,6 +129,24 @@ impl Bench {
         let mut work = Work::new(layer, &self.pool, self.isa);
         let seconds = self.best_seconds(|| work.run(&self.pool));
         self.report(layer.name, work.flops(), seconds, &work.out);
+        let shape = work.shape;
+        for kind in Winograd::ALL.into_iter().filter(|kind| kind.computes(&shape)) {
+            self.winograd(layer, &mut work, kind);
+        }
+    }
+
+    /// The same layer by minimal filtering; the rate counts the direct kernel's operations.
+    fn winograd(&self, layer: &Layer, work: &mut Work, kind: Winograd) {
+        let (inputs, outputs) = (layer.inputs, layer.outputs);
+        let weights = values(inputs * outputs * 9, 1);
+        let read = |start: usize, out: &mut [f32]| {
+            out.copy_from_slice(&weights[start..start + out.len()]);
+        };
+        let packed = WinogradWeights::pack(self.isa, &self.pool, kind, outputs, inputs, &read);
+        let len = winograd_scratch_len(self.isa, self.pool.threads(), kind, &work.shape);
+        let mut scratch = vec![0.0; len];
+        let seconds = self.best_seconds(|| work.run_winograd(&self.pool, &packed, &mut scratch));
+        self.report(kind.name(), work.flops(), seconds, &work.out);
     }
 
     fn attention(&self, name: &str, heads: usize, queries: usize, keys: usize) {
@@ -202,6 +230,14 @@ impl Work {
     fn flops(&self) -> f64 {
         let shape = self.weights.shape();
         2.0 * self.shape.out_rows() as f64 * shape.len() as f64
+    }
+
+    fn run_winograd(&mut self, pool: &Pool, weights: &WinogradWeights, scratch: &mut [f32]) {
+        let (shape, columns) = (&self.shape, self.shape.out_channels);
+        let residual = Some(Residual { values: &self.residual, stride: columns });
+        let epilogue = Epilogue { bias: Some(&self.bias), residual, ..Epilogue::default() };
+        let (x, stride, out) = (&self.x, shape.in_channels, &mut self.out);
+        conv2d_winograd(pool, shape, x, stride, weights, &epilogue, scratch, out, columns);
     }
 
     fn run(&mut self, pool: &Pool) {

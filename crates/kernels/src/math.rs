@@ -103,15 +103,28 @@ fn exp_near_zero<S: Simd>(s: S, r: S::V) -> S::V {
 /// e^x; underflows to 0 through the subnormals, overflows to infinity, keeps NaN.
 #[inline(always)]
 pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
+    // Beyond these the result is 0 or infinity, and n stays in the range of `scale2`.
+    let (power, n) = exp_parts(s, s.max(s.splat(-110.0), s.min(s.splat(100.0), x)));
+    s.scale2(power, n)
+}
+
+/// e^x for -87 <= x <= 88, where it is a normal number; keeps NaN.
+#[inline(always)]
+fn exp_normal<S: Simd>(s: S, x: S::V) -> S::V {
+    let (power, n) = exp_parts(s, x);
+    s.scale2_normal(power, n)
+}
+
+/// (p, n) with e^x = p 2^n.
+#[inline(always)]
+fn exp_parts<S: Simd>(s: S, x: S::V) -> (S::V, S::V) {
     // ln 2 in two parts; the first has few bits, so that n times it is exact.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
-    // Beyond these the result is 0 or infinity, and n stays in the range of `scale2`.
-    let x = s.max(s.splat(-110.0), s.min(s.splat(100.0), x));
     let n = s.round(s.mul(x, s.splat(std::f32::consts::LOG2_E)));
     let r = s.fma(n, s.splat(-LN2_HIGH), x);
     let r = s.fma(n, s.splat(-LN2_LOW), r);
-    s.scale2(exp_near_zero(s, r), n)
+    (exp_near_zero(s, r), n)
 }
 
 /// 2^x, with the limits of [`exp`].
@@ -129,11 +142,21 @@ pub fn exp2<S: Simd>(s: S, x: S::V) -> S::V {
 /// CPUs.
 #[inline(always)]
 pub fn exp2_weight<S: Simd>(s: S, x: S::V) -> S::V {
+    // The polynomial of `exp_near_zero` in powers of 2 rather than of e.
+    const C: [f32; 7] = [
+        1.0,
+        std::f32::consts::LN_2,
+        0.240_226_48,
+        0.055_503_62,
+        0.009_618_528,
+        0.001_339_027_5,
+        0.000_153_209_93,
+    ];
     let lowest = s.splat(-126.0);
     let clamped = s.max(lowest, x);
     let n = s.round(clamped);
-    let r = s.mul(s.sub(clamped, n), s.splat(std::f32::consts::LN_2));
-    s.select(s.less(x, lowest), s.zero(), s.scale2(exp_near_zero(s, r), n))
+    let power = polynomial(s, s.sub(clamped, n), C);
+    s.select(s.less(x, lowest), s.zero(), s.scale2_normal(power, n))
 }
 
 /// 1 / (1 + e^-x)
@@ -193,7 +216,8 @@ pub fn erf<S: Simd>(s: S, x: S::V) -> S::V {
             0.000_195_937_26,
         ],
     );
-    let large = s.sub(s.splat(1.0), exp(s, log));
+    // Never below e^-16.
+    let large = s.sub(s.splat(1.0), exp_normal(s, log));
     s.select(s.less(a, s.splat(SPLIT)), small, s.copysign(large, x))
 }
 

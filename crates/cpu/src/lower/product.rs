@@ -7,7 +7,7 @@ use laterna_graph::op::{Conv2d, Epilogue};
 use laterna_graph::{CompileError, Graph, Node, RunError, ValueId};
 use laterna_kernels::{
     self as kernels, Activation, BatchBias, ConvShape, Isa, MatmulShape, PackedWeights, Padding,
-    Residual, WeightShape,
+    Residual, WeightShape, Winograd, WinogradWeights,
 };
 
 use super::Lowered;
@@ -27,6 +27,9 @@ pub fn conv2d(
     let shape = conv_shape(graph, node, conv);
     if conv.groups != 1 {
         return grouped(graph, node, conv, shape);
+    }
+    if let Some(kind) = Winograd::choose(&shape).filter(|_| !conv.epilogue.geglu) {
+        return winograd(graph, node, conv, shape, kind, constants);
     }
     let weight =
         WeightShape { outputs: shape.out_channels, inputs: shape.in_channels, taps: shape.taps() };
@@ -87,10 +90,15 @@ fn pack(
     gated: bool,
     constants: &mut Constants<'_>,
 ) -> Result<Arc<PackedWeights>, CompileError> {
-    if graph.constant(node.inputs[1]).is_none() {
-        return Err(unsupported(node, "its weight is computed at run time".into()));
-    }
+    check_constant_weight(graph, node)?;
     constants.packed(node.inputs[1], shape, gated)
+}
+
+fn check_constant_weight(graph: &Graph, node: &Node) -> Result<(), CompileError> {
+    match graph.constant(node.inputs[1]) {
+        Some(_) => Ok(()),
+        None => Err(unsupported(node, "its weight is computed at run time".into())),
+    }
 }
 
 /// Which of the kernel's inputs plays which part.
@@ -163,6 +171,57 @@ impl Kernel for Conv {
     }
 }
 
+/// Lowers a 3x3 convolution to minimal filtering.
+fn winograd(
+    graph: &Graph,
+    node: &Node,
+    conv: &Conv2d,
+    shape: ConvShape,
+    kind: Winograd,
+    constants: &mut Constants<'_>,
+) -> Result<Lowered, CompileError> {
+    check_constant_weight(graph, node)?;
+    let weights = constants.filters(node.inputs[1], kind)?;
+    let rows_per_batch = shape.out_height() * shape.out_width();
+    let (epilogue, operands) = epilogue(node, &conv.epilogue, 1, rows_per_batch);
+    let scratch_elements =
+        kernels::winograd_scratch_len(constants.isa(), constants.threads(), kind, &shape);
+    let inputs = [node.inputs[0]].into_iter().chain(operands).collect();
+    let kernel = Box::new(WinogradConv { shape, weights, epilogue });
+    Ok(Lowered { kernel, inputs, scratch_elements })
+}
+
+struct WinogradConv {
+    shape: ConvShape,
+    weights: Arc<WinogradWeights>,
+    epilogue: EpilogueSlots,
+}
+
+impl Kernel for WinogradConv {
+    fn name(&self, isa: Isa) -> String {
+        format!("conv3x3.{}.{isa}", self.weights.kind().name())
+    }
+
+    fn run(&self, machine: &Machine, operands: &mut Operands<'_>) -> Result<(), RunError> {
+        let (inputs, outputs) = (self.shape.in_channels, self.shape.out_channels);
+        let epilogue = self.epilogue.resolve(operands, outputs);
+        let x = operands.input(0);
+        let (out, scratch) = operands.write();
+        kernels::conv2d_winograd(
+            &machine.pool,
+            &self.shape,
+            x,
+            inputs,
+            &self.weights,
+            &epilogue,
+            scratch,
+            out,
+            outputs,
+        );
+        Ok(())
+    }
+}
+
 struct Linear {
     rows: usize,
     weights: Arc<PackedWeights>,
@@ -204,9 +263,7 @@ fn grouped(
     if conv.epilogue.geglu {
         return Err(unsupported(node, "a grouped convolution takes no gate".into()));
     }
-    if graph.constant(node.inputs[1]).is_none() {
-        return Err(unsupported(node, "its weight is computed at run time".into()));
-    }
+    check_constant_weight(graph, node)?;
     let rows_per_batch = shape.out_height() * shape.out_width();
     let (epilogue, operands) = epilogue(node, &conv.epilogue, 2, rows_per_batch);
     let kernel = Box::new(GroupedConv { shape, groups: conv.groups, epilogue });

@@ -6,8 +6,10 @@
 
 mod grouped;
 pub mod reference;
+mod winograd;
 
 pub use grouped::conv2d_grouped;
+pub use winograd::{Winograd, WinogradWeights, conv2d_winograd, winograd_scratch_len};
 
 use crate::gemm::driver::{Gather, Job, MAX_TAPS, Split, execute};
 use crate::gemm::micro::RowPointers;

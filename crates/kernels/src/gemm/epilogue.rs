@@ -229,9 +229,25 @@ impl Finish<'_> {
                 let lanes = S::LANES.min(self.columns - column);
                 // SAFETY: (i, j) is inside the tile; (row + i, column .. + lanes) is inside the
                 // output, which the public entry checked, and this task alone writes this tile.
-                unsafe { s.store_partial(out, lanes, s.load(p)) };
+                unsafe { store_lanes(s, out, lanes, s.load(p)) };
             }
         }
+    }
+}
+
+/// Writes the first `lanes` lanes to `p`; all of them without a mask, which costs tens of cycles on
+/// some CPUs.
+///
+/// # Safety
+/// `lanes` floats at `p` are writable.
+#[inline(always)]
+pub(crate) unsafe fn store_lanes<S: Simd>(s: S, p: *mut f32, lanes: usize, v: S::V) {
+    if lanes == S::LANES {
+        // SAFETY: the caller's contract, for all lanes.
+        unsafe { s.store(p, v) }
+    } else {
+        // SAFETY: the caller's contract.
+        unsafe { s.store_partial(p, lanes, v) }
     }
 }
 

@@ -164,9 +164,9 @@ unsafe fn accumulate<S: Simd, const ROWS: usize, const VECTORS: usize>(
 /// acc[i] += a[i][k] * b[k].
 ///
 /// # Safety
-/// As for `accumulate`, with k < depth.
+/// The first ROWS pointers have more than k readable floats, and B more than k rows of VECTORS.
 #[inline(always)]
-unsafe fn step<S: Simd, const ROWS: usize, const VECTORS: usize>(
+pub(crate) unsafe fn step<S: Simd, const ROWS: usize, const VECTORS: usize>(
     s: S,
     rows: &RowPointers,
     k: usize,

@@ -89,7 +89,24 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn store_partial(self, p: *mut f32, n: usize, v: __m256) {
-        op!(_mm256_maskstore_ps(p, self.first(n), v))
+        // In powers of two: a masked store is tens of operations on AMD's cores.
+        op!({
+            if n >= Self::LANES {
+                return _mm256_storeu_ps(p, v);
+            }
+            let (mut at, mut rest) = (p, _mm256_castps256_ps128(v));
+            if n & 4 != 0 {
+                _mm_storeu_ps(at, rest);
+                (at, rest) = (at.add(4), _mm256_extractf128_ps::<1>(v));
+            }
+            if n & 2 != 0 {
+                _mm_storel_pd(at.cast(), _mm_castps_pd(rest));
+                (at, rest) = (at.add(2), _mm_movehl_ps(rest, rest));
+            }
+            if n & 1 != 0 {
+                _mm_store_ss(at, rest);
+            }
+        })
     }
 
     #[inline(always)]
@@ -160,6 +177,11 @@ impl Simd for Avx2 {
             let scaled = _mm256_mul_ps(x, self.power_of_two(half));
             _mm256_mul_ps(scaled, self.power_of_two(rest))
         })
+    }
+
+    #[inline(always)]
+    fn scale2_normal(self, x: __m256, n: __m256) -> __m256 {
+        op!(_mm256_mul_ps(x, self.power_of_two(_mm256_cvtps_epi32(n))))
     }
 
     #[inline(always)]

@@ -280,6 +280,11 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn copysign(self, magnitude: Self::V, sign: Self::V) -> Self::V;
     /// x * 2^n for integers -252 <= n <= 254; NaN for a NaN in `x`.
     fn scale2(self, x: Self::V, n: Self::V) -> Self::V;
+    /// x * 2^n for integers -126 <= n <= 127: one factor is enough. NaN for a NaN in `x`.
+    #[inline(always)]
+    fn scale2_normal(self, x: Self::V, n: Self::V) -> Self::V {
+        self.scale2(x, n)
+    }
     /// a < b, false for NaN.
     fn less(self, a: Self::V, b: Self::V) -> Self::M;
     /// `a` where the mask is true, else `b`.

@@ -1,0 +1,181 @@
+//! The last step: products transformed to pixels, and the epilogue.
+
+use super::Task;
+use super::input::Place;
+use super::transform::{Columns, MAX_IN, MAX_OUT, Transform};
+use crate::aligned::LINE_BYTES;
+use crate::gemm::epilogue::store_lanes;
+use crate::isa::{MAX_LANES, Simd, SimdOp};
+use crate::math::Activation;
+
+impl<T: Transform> Task<'_, T> {
+    /// A^T m A of one tile and panel, through the epilogue and to the output.
+    #[inline(always)]
+    pub(super) fn transform_output<S: Simd>(&self, s: S, slot: usize, tile: usize, panel: usize) {
+        let (blocks, place) = (&self.job.blocks, self.place(tile));
+        let products = self.products.wrapping_add(slot * blocks.product_row);
+        let first = panel * blocks.product_row;
+        let last = (first + blocks.product_row).min(self.job.shape.out_channels);
+        for column in (first..last).step_by(S::LANES) {
+            let products = products.wrapping_add(column - first);
+            let tile = transform_columns::<S, T>(s, products, blocks.product_step);
+            let span = Span { start: column, lanes: S::LANES.min(last - column) };
+            self.finish(s, place, span, &tile);
+        }
+    }
+
+    /// Asks for what the epilogue of a tile will touch, while the products are computed.
+    #[inline(always)]
+    pub(super) fn prefetch<S: Simd>(&self, s: S, tile: usize, panel: usize) {
+        let (job, place) = (self.job, self.place(tile));
+        let [height, width] = job.blocks.size;
+        let first = panel * job.blocks.product_row;
+        let last = (first + job.blocks.product_row).min(job.shape.out_channels);
+        let line = LINE_BYTES / size_of::<f32>();
+        for y in place.y..(place.y + T::OUT).min(height) {
+            let row = (place.picture * height + y) * width;
+            for pixel in row + place.x..row + (place.x + T::OUT).min(width) {
+                for column in (first..last).step_by(line) {
+                    s.prefetch_far(job.out.get().wrapping_add(pixel * job.out_stride + column));
+                    if let Some(residual) = job.epilogue.residual {
+                        let at = pixel * residual.stride + column;
+                        s.prefetch_far(residual.values.as_ptr().wrapping_add(at));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Transforms the rows of a tile, and stores the pixels that are inside the picture.
+    #[inline(always)]
+    fn finish<S: Simd>(&self, s: S, place: Place, span: Span, tile: &Columns<T, [S::V; MAX_OUT]>) {
+        let [height, width] = self.job.blocks.size;
+        let bias = self.bias(s, place.picture, span);
+        let pixel = (place.picture * height + place.y) * width + place.x;
+        let count = T::OUT.min(width - place.x);
+        for i in 0..T::OUT.min(height - place.y) {
+            let row = T::output(s, tile.row(s.zero(), |column| column[i]));
+            // The common case as one of its own, whose loops have a constant length.
+            if count == T::OUT && span.lanes == S::LANES {
+                let span = Span { lanes: S::LANES, ..span };
+                self.finish_row(s, pixel + i * width, T::OUT, span, bias, row);
+            } else {
+                self.finish_row(s, pixel + i * width, count, span, bias, row);
+            }
+        }
+    }
+
+    /// What is added to every pixel of a picture.
+    #[inline(always)]
+    fn bias<S: Simd>(&self, s: S, picture: usize, span: Span) -> S::V {
+        let read = |values: &[f32], start: usize| {
+            let start = start + span.start;
+            s.read(&values[start..start + span.lanes])
+        };
+        let epilogue = self.job.epilogue;
+        let bias = epilogue.bias.map_or(s.zero(), |bias| read(bias, 0));
+        let Some(batch) = epilogue.batch_bias else { return bias };
+        s.add(bias, read(batch.values, picture * self.job.shape.out_channels))
+    }
+
+    /// `count` pixels from `pixel` on, side by side.
+    #[inline(always)]
+    fn finish_row<S: Simd>(
+        &self,
+        s: S,
+        pixel: usize,
+        count: usize,
+        span: Span,
+        bias: S::V,
+        mut row: [S::V; MAX_OUT],
+    ) {
+        let epilogue = self.job.epilogue;
+        for v in &mut row[..count] {
+            *v = s.add(*v, bias);
+        }
+        activate(s, epilogue.pre, &mut row);
+        if let Some(residual) = epilogue.residual {
+            for (j, v) in row[..count].iter_mut().enumerate() {
+                let start = (pixel + j) * residual.stride + span.start;
+                *v = s.add(*v, s.read(&residual.values[start..start + span.lanes]));
+            }
+        }
+        activate(s, epilogue.post, &mut row);
+        for (j, &v) in row[..count].iter().enumerate() {
+            let start = (pixel + j) * self.job.out_stride + span.start;
+            let out = self.job.out.get().wrapping_add(start);
+            // SAFETY: the pixel's columns are inside the output, which the public entry checked,
+            // and this task alone writes this tile's columns of this panel.
+            unsafe { store_lanes(s, out, span.lanes, v) };
+        }
+    }
+}
+
+/// Output channels of one vector.
+#[derive(Clone, Copy)]
+struct Span {
+    start: usize,
+    lanes: usize,
+}
+
+/// A^T m, where m has a vector every `step` floats.
+#[inline(always)]
+fn transform_columns<S: Simd, T: Transform>(
+    s: S,
+    products: *const f32,
+    step: usize,
+) -> Columns<T, [S::V; MAX_OUT]> {
+    Columns::new(|j| {
+        let mut m = [s.zero(); MAX_IN];
+        for (i, v) in m[..T::IN].iter_mut().enumerate() {
+            // SAFETY: every position has a row of products for each tile of the block.
+            *v = unsafe { s.load(products.add((i * T::IN + j) * step)) };
+        }
+        T::output(s, m)
+    })
+}
+
+/// Applies the activation to every lane.
+#[inline(always)]
+fn activate<S: Simd>(s: S, activation: Activation, row: &mut [S::V; MAX_OUT]) {
+    match activation {
+        Activation::Identity => (),
+        Activation::Relu => {
+            for v in row {
+                *v = Activation::Relu.apply(s, *v);
+            }
+        }
+        other => other_activation(s, other, row),
+    }
+}
+
+/// Out of line, since the models end few 3x3 convolutions with one of these.
+#[inline(never)]
+fn other_activation<S: Simd>(s: S, activation: Activation, row: &mut [S::V; MAX_OUT]) {
+    let mut values = [0.0; MAX_OUT * MAX_LANES];
+    let values = &mut values[..MAX_OUT * S::LANES];
+    for (v, values) in row.iter().zip(values.chunks_exact_mut(S::LANES)) {
+        s.write(values, *v);
+    }
+    s.vectorize(Apply { activation, values });
+    for (v, values) in row.iter_mut().zip(values.chunks_exact(S::LANES)) {
+        *v = s.read(values);
+    }
+}
+
+struct Apply<'a> {
+    activation: Activation,
+    values: &'a mut [f32],
+}
+
+impl SimdOp for Apply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        for values in self.values.chunks_exact_mut(S::LANES) {
+            let v = self.activation.apply(s, s.read(values));
+            s.write(values, v);
+        }
+    }
+}

@@ -12,7 +12,7 @@ from painter import paint
 from prompts import RECIPE, STYLES
 from styles import parameters
 from torch import nn
-from trainer import Place, Recorded, Trainer, compiled, write_options
+from trainer import Place, Recorded, Trainer, add_common_options, compiled, write_options
 
 
 class Autoencoder(nn.Module):
@@ -90,19 +90,14 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder with photos/, clips/ and lpips/")
     parser.add_argument("output", type=Path)
-    parser.add_argument("--resume", type=Path)
-    parser.add_argument("--seconds", type=float, default=540, help="from start to end, compilation included")
     parser.add_argument("--batch", type=int, default=48, help="per process")
-    parser.add_argument("--side", type=int, default=256)
-    parser.add_argument("--crops", type=int, default=16, help="of each photo")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--last-rate", type=float, default=2e-5)
     parser.add_argument("--lpips", type=float, default=0.4)
     parser.add_argument("--square", type=float, default=0.5, help="weight of the root mean square, which PSNR counts")
     parser.add_argument("--jitter", type=float, default=0.03, help="noise on latents before decoding")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=8)
-    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
+    add_common_options(parser)
     return parser.parse_args()
 
 

@@ -12,7 +12,7 @@ from losses import Lpips, change_loss
 from painter import paint
 from safetensors.torch import load_file
 from styles import parameters
-from trainer import Place, Recorded, Trainer, compiled, write_options
+from trainer import Place, Recorded, Trainer, add_common_options, compiled, write_options
 from transformers import CLIPTextConfig, CLIPTextModel
 
 TIMESTEPS = 1000
@@ -113,11 +113,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("text_encoder", type=Path)
     parser.add_argument("prompts", type=Path, help="what bank.py wrote")
     parser.add_argument("output", type=Path)
-    parser.add_argument("--resume", type=Path)
-    parser.add_argument("--seconds", type=float, default=540, help="from start to end, compilation included")
     parser.add_argument("--batch", type=int, default=48, help="per process, pairs counting twice")
-    parser.add_argument("--side", type=int, default=256)
-    parser.add_argument("--crops", type=int, default=16, help="of each photo")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--last-rate", type=float, default=1e-4)
     parser.add_argument("--latent", type=float, default=0.5)
@@ -125,8 +121,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--change", type=float, default=1.0)
     parser.add_argument("--skew", type=float, default=0.6, help="strengths are uniform numbers to this power")
     parser.add_argument("--seed", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=8)
-    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
+    add_common_options(parser)
     return parser.parse_args()
 
 

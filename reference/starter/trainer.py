@@ -1,5 +1,6 @@
 """What both training scripts share: processes, a loop bounded by time, averaged weights, checkpoints that resume."""
 
+import argparse
 import json
 import os
 import sys
@@ -189,6 +190,16 @@ class Trainer:
 
 def _cpu(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: tensor.cpu() for name, tensor in tensors.items()}
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """What a run of either script is bounded by and made of."""
+    parser.add_argument("--resume", type=Path, help="folder that an earlier run wrote")
+    parser.add_argument("--seconds", type=float, default=540, help="from start to end, compilation included")
+    parser.add_argument("--side", type=int, default=256, help="of a crop, in pixels")
+    parser.add_argument("--crops", type=int, default=16, help="of each photo")
+    parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
 
 
 def write_options(folder: Path, options: object) -> None:

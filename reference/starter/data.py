@@ -112,15 +112,15 @@ class Camera:
         """Exposure and white balance; one crop in four is dark."""
         count = len(crops) // 2 if pairs else len(crops)
         dark = (self.uniform(0, 1, count, 1, 1, 1) < 0.25).float()
-        gain = torch.exp2(dark * self.uniform(-2.2, -0.5, count, 1, 1, 1) + self.uniform(-0.15, 0.2, count, 1, 1, 1))
+        gain = torch.exp2(dark * self.uniform(-2.6, -0.5, count, 1, 1, 1) + self.uniform(-0.15, 0.2, count, 1, 1, 1))
         balance = torch.exp2(0.12 * self.normal(count, 3, 1, 1))
         change = gain * balance
         return (crops * (change.repeat(2, 1, 1, 1) if pairs else change)).clamp(0, 1)
 
     def sense(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Sensor noise, up to 4 % of white, coarser in some, and 8 bits."""
+        """Sensor noise, up to 5 % of white, coarser in some, and 8 bits."""
         count, _, height, width = pictures.shape
-        level = 0.04 * self.uniform(0, 1, count, 1, 1, 1) ** 2.5
+        level = 0.05 * self.uniform(0, 1, count, 1, 1, 1) ** 2.5
         fine = self.normal(*pictures.shape)
         coarse = F.interpolate(self.normal(count, 3, height // 2, width // 2), scale_factor=2, mode="bilinear")
         mix = self.uniform(0, 1, count, 1, 1, 1)

@@ -23,6 +23,7 @@ def paint(picture: torch.Tensor, noise: torch.Tensor, parameters: torch.Tensor) 
     """picture, noise: [batch, 8, height / 4, width / 4], parameters: [batch, styles.NAMES] -> the painted picture."""
     p = {name: parameters[:, index, None, None, None] for name, index in COLUMN.items()}
     fields = Fields(noise)
+    picture = exposed(picture, p["expose"])
     flow = Flow(picture, fields)
 
     brushed = warp(picture, p["wobble"] * fields.wobble)
@@ -90,6 +91,13 @@ def kuwahara(picture: torch.Tensor, flow: Flow, radius: torch.Tensor, stretch: t
         weight = (variance + 0.0015) ** -2.5
         total, weights = total + weight * mean, weights + weight
     return total / weights
+
+
+def exposed(picture: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
+    """A dark picture is lit before it is painted, as far as its mean asks for."""
+    mean = luminance(picture).mean((2, 3), keepdim=True)
+    gain = (0.46 / (mean + 0.01)).clamp(1, 6)
+    return (1 - (1 - picture).clamp_min(0) ** (1 + amount * (gain - 1))).clamp(0, 1)
 
 
 def local_contrast(colour: torch.Tensor, picture: torch.Tensor, p: dict) -> torch.Tensor:
@@ -171,12 +179,12 @@ def pencil(colour: torch.Tensor, picture: torch.Tensor, smooth: torch.Tensor, fi
     """Graphite on paper: what is darker than its surroundings, shaded by hatching that follows the hand."""
     light = luminance(picture)
     drawn = (blur(light, 1.0) + 0.03) / (wide_blur(light) + 0.03)
-    drawn = 1 - 1.1 * (1 - drawn).clamp(0, 1) ** 0.9
+    drawn = 1 - 0.95 * (1 - drawn).clamp(0, 1) ** 0.9
     slant = 0.0
     for tap in range(-3, 4):
         slant = slant + torch.roll(fields.fine, (2 * tap, -2 * tap), (2, 3)) / 2
     shade = (1 - smooth).clamp(0, 1) ** 1.3
-    shaded = 1 - shade * (0.55 + 0.15 * slant)
+    shaded = 1 - shade * (0.55 + 0.1 * slant)
     paper = rgb(0.97, 0.96, 0.93, colour.device)
     return torch.lerp(colour, paper * (drawn * shaded).clamp(0.02, 1), p["sketch"].clamp(0, 1))
 

@@ -10,7 +10,8 @@ from prompts import STYLES
 # What each amount does is said where painter.py uses it.
 AMOUNTS = (
     "radius", "stretch", "wobble", "bristle", "flat", "local", "detail", "saturation", "light", "contrast", "duo",
-    "line", "edge", "wash", "grain", "wood", "hue", "sketch", "glow", "bloom", "stipple", "tint_r", "tint_g", "tint_b",
+    "line", "edge", "wash", "grain", "wood", "hue", "sketch", "glow", "bloom", "stipple",
+    "expose", "tint_r", "tint_g", "tint_b",
 )  # fmt: skip
 # Averaged over the styles that have the amount beside it, in proportion to how much they have.
 SHAPES = {
@@ -34,19 +35,19 @@ TABLE = {
         **palette((0.12, 0.06, 0.02), (0.55, 0.36, 0.18), (1.0, 0.92, 0.72)),
     },
     "watercolour": {
-        "radius": 3, "stretch": 0.3, "wobble": 1.4, "wash": 0.13, "edge": 0.7, "grain": 0.06, "saturation": 0.35,
+        "radius": 3, "stretch": 0.3, "wobble": 1.4, "wash": 0.08, "edge": 0.7, "grain": 0.06, "saturation": 0.35,
         "light": 0.5, "flat": 0.35, "levels": 6, "contrast": -0.2,
     },
-    "pencil": {"radius": 1, "sketch": 1, "line": 0.55, "width": 0.9, "grain": 0.05, "saturation": -1},
+    "pencil": {"radius": 1.5, "sketch": 1, "line": 0.4, "width": 0.9, "grain": 0.05, "saturation": -1},
     "neon": {
-        "radius": 2, "glow": 0.9, "bloom": 0.4, "light": -0.8, "contrast": 0.3, "saturation": 0.5, "hue": 0.05,
+        "radius": 2, "glow": 0.9, "bloom": 0.4, "light": -0.65, "contrast": 0.3, "saturation": 0.5, "hue": 0.05,
         "duo": 0.75, **palette((0.02, 0.01, 0.10), (0.30, 0.04, 0.50), (0.35, 0.85, 1.0)),
     },
     "anime": {
         "radius": 3, "stretch": 0.4, "flat": 0.55, "levels": 6, "saturation": 0.45, "light": 0.3, "line": 0.5,
         "width": 0.8, "bloom": 0.3, "duo": 0.16, **palette((0.10, 0.12, 0.36), (0.50, 0.62, 0.80), (1.0, 0.98, 0.90)),
     },
-    "hdr": {"local": 0.75, "detail": 0.5, "saturation": 0.45, "contrast": 0.1},
+    "hdr": {"radius": 1.2, "local": 0.7, "detail": 0.3, "saturation": 0.4, "contrast": 0.1},
     "impressionist": {
         "radius": 3.2, "stretch": 0.8, "wobble": 1.6, "bristle": 0.085, "hue": 0.1, "saturation": 0.55, "light": 0.3,
         "duo": 0.15, **palette((0.20, 0.16, 0.42), (0.45, 0.55, 0.62), (1.0, 0.95, 0.75)),
@@ -75,6 +76,7 @@ def _rows() -> torch.Tensor:
     for row, values in zip(rows, [*(TABLE[style] for style in STYLES), INK], strict=True):
         for name, value in values.items():
             row[COLUMN[name]] = value * values[SHAPES[name]] if name in SHAPES else value
+    rows[: len(STYLES), COLUMN["expose"]] = 1
     return rows
 
 

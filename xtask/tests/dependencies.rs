@@ -12,12 +12,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("quality", &["tensor"]),
     ("starter", &[]),
     ("pipeline", &["tensor"]),
+    ("control", &[]),
     ("graph", &["tensor"]),
     ("weights", &["tensor"]),
     ("cpu", &["tensor", "graph", "kernels"]),
     ("conformance", &["tensor", "graph"]),
     ("models", &["tensor", "graph", "weights"]),
     ("diffusion", &["tensor", "graph", "models"]),
+    ("media", &["pipeline"]),
+    ("web", &["pipeline", "control"]),
+    ("live", &["tensor", "pipeline", "control", "diffusion"]),
     (
         "cli",
         &[
@@ -30,6 +34,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "diffusion",
             "quality",
             "starter",
+            "pipeline",
+            "control",
+            "media",
+            "web",
+            "live",
         ],
     ),
 ];
@@ -70,6 +79,9 @@ fn crates_without_unsafe_forbid_it() {
         "starter",
         "pipeline",
         "conformance",
+        "control",
+        "web",
+        "live",
         "cli",
     ] {
         let source = crates_folder().join(name).join("src");

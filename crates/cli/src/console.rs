@@ -81,6 +81,16 @@ impl Console {
 pub struct Spinner(ProgressBar);
 
 impl Spinner {
+    /// Says something else from now on.
+    pub fn say(&self, text: String) {
+        self.0.set_message(text);
+    }
+
+    /// One step is done.
+    pub fn step(&self) {
+        self.0.inc(1);
+    }
+
     /// One step of `total` is done.
     pub fn advance(&self, total: usize) {
         self.0.set_length(total as u64);

@@ -9,10 +9,16 @@ use laterna_diffusion::scheduler::SchedulerError;
 use laterna_diffusion::session::SessionError;
 use laterna_graph::{CompileError, RunError};
 use laterna_kernels::IsaError;
+use laterna_media::sink::recorder::RecordError;
+use laterna_media::sink::stream::StreamError;
+use laterna_media::sink::virtual_camera::VirtualCameraError;
+use laterna_media::sink::window::WindowError;
+use laterna_media::source::SourceError;
 use laterna_models::clip::TokenizerError;
 use laterna_models::folder::CheckError;
 use laterna_models::{ConfigError, FolderError, ModelError};
 use laterna_tensor::{PictureError, TensorError};
+use laterna_web::ServeError;
 use laterna_weights::{HubError, LoraError, WeightError};
 
 /// Whose fault a failure is, as an exit code.
@@ -191,6 +197,34 @@ impl Cause for HubError {
 impl Cause for IsaError {
     fn advice(&self) -> Option<String> {
         Some("`laterna doctor` lists the instruction sets of this CPU".to_owned())
+    }
+}
+
+impl Cause for SourceError {}
+impl Cause for RecordError {}
+impl Cause for StreamError {}
+
+impl Cause for VirtualCameraError {
+    fn advice(&self) -> Option<String> {
+        self.hint().map(str::to_owned)
+    }
+}
+
+impl Cause for WindowError {
+    fn advice(&self) -> Option<String> {
+        self.hint().map(str::to_owned)
+    }
+}
+
+impl Cause for ServeError {
+    fn advice(&self) -> Option<String> {
+        let advice = match self {
+            Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+                "another program listens there: choose another with --port, or 0 for a free one"
+            }
+            _ => return None,
+        };
+        Some(advice.to_owned())
     }
 }
 

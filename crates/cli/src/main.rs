@@ -1,5 +1,5 @@
-//! The `laterna` command: pictures through diffusion models, and the tools to
-//! look at models, measure them and check this machine.
+//! The `laterna` command: live pictures and single ones through diffusion
+//! models, and the tools to look at models, measure them and check this machine.
 #![forbid(unsafe_code)]
 
 mod backends;
@@ -7,6 +7,7 @@ mod commands;
 mod console;
 mod error;
 mod interrupt;
+mod live;
 mod machine;
 mod model;
 mod networks;
@@ -28,8 +29,9 @@ use console::Console;
 #[command(name = "laterna", version, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, 1 the system or a bug, 2 bad input, 130 interrupted.")]
 struct Cli {
+    /// Without one: run.
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
     /// Show errors only.
     #[arg(short, long, global = true, display_order = 900)]
     quiet: bool,
@@ -43,13 +45,19 @@ fn main() -> ExitCode {
     interrupt::install();
     let cli = Cli::parse();
     let console = Console::new(cli.quiet, cli.verbose);
-    match cli.command.run(&console) {
+    match command(cli).run(&console) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.report();
             ExitCode::from(failure.exit() as u8)
         }
     }
+}
+
+/// What to do: paint live, unless something else is asked for.
+fn command(cli: Cli) -> Command {
+    let live = || Cli::parse_from(std::env::args_os().chain(["run".into()])).command;
+    cli.command.or_else(live).expect("run is a command")
 }
 
 /// Whatever is foreign gives an error, so a panic is our bug: one line says so,

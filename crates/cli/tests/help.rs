@@ -8,7 +8,7 @@ use std::path::Path;
 
 use common::{laterna, succeed, text};
 
-const COMMANDS: &[&str] = &["image", "eval", "bench", "inspect", "fetch", "doctor"];
+const COMMANDS: &[&str] = &["run", "video", "image", "eval", "bench", "inspect", "fetch", "doctor"];
 
 /// Compares with the file; with UPDATE_SNAPSHOTS set, writes it.
 fn compare(name: &str, found: &str) {
@@ -43,7 +43,9 @@ fn the_version_is_one_line() {
 
 #[test]
 fn unknown_arguments_are_bad_input() {
-    for arguments in [&["paint"][..], &["image", "--odd"], &["image", "--size", "x"], &[]] {
+    for arguments in
+        [&["paint"][..], &["image", "--odd"], &["image", "--size", "x"], &["run", "--fps", "0"]]
+    {
         let output = laterna(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stderr));
         assert!(output.stdout.is_empty());

@@ -6,6 +6,8 @@ mod eval;
 mod fetch;
 mod image;
 mod inspect;
+mod run;
+mod video;
 
 use clap::Subcommand;
 
@@ -15,7 +17,9 @@ use crate::error::Failure;
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Run(run::Args),
     Image(image::Args),
+    Video(video::Args),
     Eval(eval::Args),
     Bench(bench::Args),
     Inspect(inspect::Args),
@@ -30,6 +34,8 @@ impl Command {
     /// What to tell the user.
     pub fn run(self, console: &Console) -> Result<(), Failure> {
         match self {
+            Self::Run(args) => run::run(&args, console),
+            Self::Video(args) => video::run(&args, console),
             Self::Image(args) => image::run(&args, console),
             Self::Eval(args) => eval::run(&args, console),
             Self::Bench(args) => bench::run(&args, console),

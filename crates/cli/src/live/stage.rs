@@ -1,0 +1,47 @@
+//! From a model's name to a stage that paints with it.
+
+use laterna_control::{ModelChoice, Size};
+use laterna_diffusion::live::Live;
+use laterna_diffusion::session;
+use laterna_live::Painter;
+
+use crate::backends::BackendArgs;
+use crate::console::Console;
+use crate::error::{During, Failure};
+use crate::model::{LoraArg, Model, ModelArgs};
+use crate::size;
+
+/// Loads a model for pictures of one size.
+///
+/// # Errors
+/// If there is no such model, or it cannot paint pictures of this size.
+pub fn painter(
+    choice: &ModelChoice,
+    size: Size,
+    backend: &BackendArgs,
+    console: &Console,
+) -> Result<Painter, Failure> {
+    let model = ModelArgs { model: choice.name.clone() }.open(console)?;
+    let size = session::Size { width: size.width, height: size.height };
+    size::check(size, model.vae()?.encoder_factor())?;
+    let texts = model.texts(&[], console)?;
+    let mut components = vec!["vae", "unet"];
+    components.extend(texts.iter().map(|text| text.prefix.as_str()));
+    let mut weights = model.weights(&components, console)?;
+    merge(&model, &mut weights, choice, console)?;
+    let parts = model.parts(texts, &weights)?;
+    let live = Live::new(parts, &*backend.open()?, size).during("cannot load the model")?;
+    Ok(Painter::new(live))
+}
+
+fn merge(
+    model: &Model,
+    weights: &mut laterna_models::Weights,
+    choice: &ModelChoice,
+    console: &Console,
+) -> Result<(), Failure> {
+    let loras = choice.loras.iter();
+    let loras: Vec<_> =
+        loras.map(|lora| LoraArg { path: lora.path.clone().into(), scale: lora.scale }).collect();
+    model.merge(weights, &loras, console)
+}

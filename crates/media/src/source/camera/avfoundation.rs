@@ -1,0 +1,330 @@
+//! Cameras of macOS. This file is type-checked for that system and has not been
+//! run on one.
+#![allow(unsafe_code, reason = "every call of AVFoundation is unsafe in its bindings")]
+
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dispatch2::{DispatchQueue, DispatchRetained};
+use laterna_pipeline::port::{Clock, PortError, Read, Source};
+use laterna_pipeline::{Image, Size};
+use objc2::rc::Retained;
+use objc2::runtime::{AnyObject, NSObject, NSObjectProtocol, ProtocolObject};
+use objc2::{AnyThread, DefinedClass, define_class, msg_send};
+use objc2_av_foundation::{
+    AVAuthorizationStatus, AVCaptureConnection, AVCaptureDevice, AVCaptureDeviceFormat,
+    AVCaptureDeviceInput, AVCaptureOutput, AVCaptureSession, AVCaptureVideoDataOutput,
+    AVCaptureVideoDataOutputSampleBufferDelegate, AVFrameRateRange, AVMediaType, AVMediaTypeVideo,
+};
+use objc2_core_media::{CMClock, CMSampleBuffer, CMTime, CMVideoFormatDescriptionGetDimensions};
+use objc2_core_video::{
+    CVPixelBuffer, CVPixelBufferGetBaseAddressOfPlane, CVPixelBufferGetBytesPerRowOfPlane,
+    CVPixelBufferGetHeight, CVPixelBufferGetHeightOfPlane, CVPixelBufferGetPixelFormatType,
+    CVPixelBufferGetPlaneCount, CVPixelBufferGetWidth, CVPixelBufferLockBaseAddress,
+    CVPixelBufferLockFlags, CVPixelBufferUnlockBaseAddress, kCVPixelBufferPixelFormatTypeKey,
+    kCVPixelFormatType_420YpCbCr8BiPlanarVideoRange,
+};
+use objc2_foundation::{NSDictionary, NSNumber, NSString};
+
+use super::super::error::SourceError;
+use super::super::kinds::{Claim, Device, Info, Opened, Request};
+use super::super::pixels::{Colour, Yuv};
+use super::super::push::{self, PushSource, Pusher};
+use super::mode::{CameraFormat, CameraMode, choose};
+use super::stamp::captured;
+use super::{FPS, SIZE};
+
+pub(super) fn claims(_: &Claim<'_>) -> bool {
+    false
+}
+
+pub(super) fn open(request: &Request<'_>) -> Result<Opened, SourceError> {
+    let unavailable =
+        |why: &str| SourceError::Unavailable { name: request.text.clone(), why: why.to_owned() };
+    allowed().map_err(unavailable)?;
+    let device = find(request.argument()).ok_or_else(|| unavailable("there is no such camera"))?;
+    let (size, fps) = (request.want.size.unwrap_or(SIZE), request.want.fps_or(FPS));
+    let (name, mode) = (name(&device), best(&device, size, fps));
+    let (pusher, source) = push::pair(Arc::clone(request.clock));
+    let receiver = Receiver::new(pusher, Arc::clone(request.clock));
+    let session = start(&device, mode.as_ref(), &receiver).map_err(|why| unavailable(&why))?;
+    let mode = mode.map(|found| found.mode);
+    let info = Info {
+        size: mode.map(|mode| mode.size),
+        fps: mode.map(|mode| mode.fps),
+        format: Some(CameraFormat::Nv12.to_string()),
+        ..Info::named(&name)
+    };
+    let camera = Camera { name, source, session, device, _receiver: receiver };
+    Ok(Opened { source: Box::new(camera), info })
+}
+
+pub(super) fn list() -> Vec<Device> {
+    let describe = |device: Retained<AVCaptureDevice>| {
+        let details = modes(&device).iter().map(|found| found.mode.to_string()).collect();
+        let name = name(&device);
+        Device { spec: format!("camera:{name}"), name, details }
+    };
+    devices().into_iter().map(describe).collect()
+}
+
+/// Whether the user lets this program see: the system asks when a camera is first
+/// opened.
+fn allowed() -> Result<(), &'static str> {
+    let Some(video) = video() else { return Err("this system has no video") };
+    // SAFETY: the media type is AVMediaTypeVideo, one of the two that may be asked.
+    let status = unsafe { AVCaptureDevice::authorizationStatusForMediaType(video) };
+    if status == AVAuthorizationStatus::Denied || status == AVAuthorizationStatus::Restricted {
+        return Err("no permission: allow the terminal in System Settings, Privacy, Camera");
+    }
+    Ok(())
+}
+
+fn video() -> Option<&'static AVMediaType> {
+    // SAFETY: a constant of the framework, never written.
+    unsafe { AVMediaTypeVideo }
+}
+
+fn devices() -> Vec<Retained<AVCaptureDevice>> {
+    let Some(video) = video() else { return Vec::new() };
+    // The session that replaces this call wants every type of device by name, and
+    // leaves out those that are not known yet.
+    #[allow(deprecated, reason = "it finds devices of types that have no name here")]
+    // SAFETY: no arguments but the media type.
+    let devices = unsafe { AVCaptureDevice::devicesWithMediaType(video) };
+    devices.to_vec()
+}
+
+/// The device that an argument names: a number in the list, or a part of a name;
+/// the system's choice if nothing is named.
+fn find(argument: &str) -> Option<Retained<AVCaptureDevice>> {
+    if argument.is_empty() {
+        // SAFETY: no arguments but the media type.
+        return unsafe { AVCaptureDevice::defaultDeviceWithMediaType(video()?) };
+    }
+    let mut devices = devices().into_iter();
+    match argument.parse::<usize>() {
+        Ok(number) => devices.nth(number),
+        Err(_) => {
+            let wanted = argument.to_lowercase();
+            devices.find(|device| name(device).to_lowercase().contains(&wanted))
+        }
+    }
+}
+
+fn name(device: &AVCaptureDevice) -> String {
+    // SAFETY: a property that any thread may read.
+    unsafe { device.localizedName() }.to_string()
+}
+
+/// A mode, and what the framework calls it.
+struct Found {
+    mode: CameraMode,
+    format: Retained<AVCaptureDeviceFormat>,
+    range: Retained<AVFrameRateRange>,
+}
+
+fn modes(device: &AVCaptureDevice) -> Vec<Found> {
+    let mut modes = Vec::new();
+    // SAFETY: properties that any thread may read; a video device's formats have
+    // video descriptions.
+    unsafe {
+        for format in device.formats() {
+            let size = CMVideoFormatDescriptionGetDimensions(&format.formatDescription());
+            let side = |side: i32| usize::try_from(side).unwrap_or(0);
+            let size = Size::new(side(size.width), side(size.height));
+            for range in format.videoSupportedFrameRateRanges() {
+                let fps = range.maxFrameRate();
+                let mode = CameraMode { format: CameraFormat::Nv12, size, fps };
+                modes.push(Found { mode, format: format.clone(), range });
+            }
+        }
+    }
+    modes
+}
+
+fn best(device: &AVCaptureDevice, size: Size, fps: f64) -> Option<Found> {
+    let found = modes(device);
+    let modes: Vec<CameraMode> = found.iter().map(|found| found.mode).collect();
+    let best = choose(&modes, size, fps)?;
+    found.into_iter().find(|found| found.mode == best)
+}
+
+/// Starts a session that sends the device's pictures to `receiver`.
+fn start(
+    device: &AVCaptureDevice,
+    mode: Option<&Found>,
+    receiver: &Receiver,
+) -> Result<Retained<AVCaptureSession>, String> {
+    let queue: DispatchRetained<DispatchQueue> = DispatchQueue::new("laterna.camera", None);
+    // SAFETY: the objects are new and used by this thread alone until the session
+    // runs; inputs and outputs are added only if the session takes them; the format
+    // and the duration are the device's own.
+    unsafe {
+        let session = AVCaptureSession::new();
+        let input = AVCaptureDeviceInput::deviceInputWithDevice_error(device)
+            .map_err(|error| error.localizedDescription().to_string())?;
+        let output = AVCaptureVideoDataOutput::new();
+        output.setAlwaysDiscardsLateVideoFrames(true);
+        output.setVideoSettings(Some(&settings()));
+        let delegate = ProtocolObject::from_ref(receiver);
+        output.setSampleBufferDelegate_queue(Some(delegate), Some(&queue));
+        if !session.canAddInput(&input) || !session.canAddOutput(&output) {
+            return Err("another program uses it".to_owned());
+        }
+        session.addInput(&input);
+        session.addOutput(&output);
+        if let Some(mode) = mode
+            && device.lockForConfiguration().is_ok()
+        {
+            device.setActiveFormat(&mode.format);
+            device.setActiveVideoMinFrameDuration(mode.range.minFrameDuration());
+            device.unlockForConfiguration();
+        }
+        session.startRunning();
+        Ok(session)
+    }
+}
+
+/// Asks for a plane of luma and one of chroma.
+fn settings() -> Retained<NSDictionary<NSString, AnyObject>> {
+    // SAFETY: a constant of the framework; a CFString is an NSString.
+    let key: &NSString = unsafe {
+        let key: *const _ = kCVPixelBufferPixelFormatTypeKey;
+        &*key.cast()
+    };
+    let format = NSNumber::new_u32(kCVPixelFormatType_420YpCbCr8BiPlanarVideoRange);
+    let format: Retained<AnyObject> = format.into_super().into_super().into();
+    NSDictionary::from_retained_objects(&[key], &[format])
+}
+
+/// A running camera.
+struct Camera {
+    name: String,
+    source: PushSource,
+    session: Retained<AVCaptureSession>,
+    device: Retained<AVCaptureDevice>,
+    /// The session's output holds its delegate weakly.
+    _receiver: Retained<Receiver>,
+}
+
+// SAFETY: a session may be started and stopped, and a device's properties read, on
+// any thread, one at a time; the receiver's state is behind a mutex.
+unsafe impl Send for Camera {}
+
+impl Source for Camera {
+    fn read(&mut self, image: &mut Image) -> Result<Read, PortError> {
+        let read = self.source.read(image)?;
+        // SAFETY: a property that any thread may read.
+        if read == Read::Nothing && !unsafe { self.device.isConnected() } {
+            let why = "it was unplugged".to_owned();
+            return Err(SourceError::Lost { name: self.name.clone(), why }.into());
+        }
+        Ok(read)
+    }
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        // SAFETY: the session is not being configured. This waits until no picture
+        // is being received.
+        unsafe { self.session.stopRunning() };
+    }
+}
+
+/// What the receiver writes to.
+struct Inner {
+    pusher: Pusher,
+    clock: Arc<dyn Clock>,
+    image: Mutex<Image>,
+}
+
+define_class!(
+    // SAFETY: NSObject asks nothing of its subclasses, and this has no Drop.
+    #[unsafe(super(NSObject))]
+    #[name = "LaternaCameraReceiver"]
+    #[ivars = Inner]
+    struct Receiver;
+
+    // SAFETY: the protocol has no requirements.
+    unsafe impl NSObjectProtocol for Receiver {}
+
+    // SAFETY: the method has the protocol's signature.
+    unsafe impl AVCaptureVideoDataOutputSampleBufferDelegate for Receiver {
+        #[unsafe(method(captureOutput:didOutputSampleBuffer:fromConnection:))]
+        fn receive(&self, _: &AVCaptureOutput, sample: &CMSampleBuffer, _: &AVCaptureConnection) {
+            self.ivars().receive(sample);
+        }
+    }
+);
+
+impl Receiver {
+    fn new(pusher: Pusher, clock: Arc<dyn Clock>) -> Retained<Self> {
+        let inner = Inner { pusher, clock, image: Mutex::default() };
+        let this = Self::alloc().set_ivars(inner);
+        // SAFETY: NSObject's `init`.
+        unsafe { msg_send![super(this), init] }
+    }
+}
+
+impl Inner {
+    fn receive(&self, sample: &CMSampleBuffer) {
+        let mut image = self.image.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the sample lives as long as this call.
+        let Some(buffer) = (unsafe { sample.image_buffer() }) else { return };
+        if write(&buffer, &mut image).is_some() {
+            // SAFETY: the host's clock is a constant, and reading it changes nothing.
+            let (now, stamp) =
+                unsafe { (CMClock::host_time_clock().time(), sample.presentation_time_stamp()) };
+            let now = seconds(now).unwrap_or_default();
+            let at = captured(self.clock.now(), now, seconds(stamp));
+            self.pusher.push(&mut image, at);
+        }
+    }
+}
+
+fn seconds(time: CMTime) -> Option<Duration> {
+    // SAFETY: a conversion; what is no time becomes NaN.
+    Duration::try_from_secs_f64(unsafe { time.seconds() }).ok()
+}
+
+/// Writes a buffer of two planes into `image`; none if it is another kind.
+fn write(buffer: &CVPixelBuffer, image: &mut Image) -> Option<()> {
+    let is_ours = CVPixelBufferGetPixelFormatType(buffer)
+        == kCVPixelFormatType_420YpCbCr8BiPlanarVideoRange
+        && CVPixelBufferGetPlaneCount(buffer) == 2;
+    let flags = CVPixelBufferLockFlags::ReadOnly;
+    // SAFETY: locked and unlocked with the same flags, once each.
+    if !is_ours || unsafe { CVPixelBufferLockBaseAddress(buffer, flags) } != 0 {
+        return None;
+    }
+    let written = write_locked(buffer, image);
+    // SAFETY: as above; no loan of its bytes is left.
+    unsafe { CVPixelBufferUnlockBaseAddress(buffer, flags) };
+    written
+}
+
+fn write_locked(buffer: &CVPixelBuffer, image: &mut Image) -> Option<()> {
+    let size = Size::new(CVPixelBufferGetWidth(buffer), CVPixelBufferGetHeight(buffer));
+    let (luma, luma_stride) = plane(buffer, 0)?;
+    let (chroma, chroma_stride) = plane(buffer, 1)?;
+    let yuv = Yuv::nv12(size, [luma, chroma], [luma_stride, chroma_stride]);
+    if !yuv.is_complete() {
+        return None;
+    }
+    image.reset(size);
+    yuv.write_rgb(Colour::of(size), image.rgb_mut());
+    Some(())
+}
+
+/// The bytes of a plane of a locked buffer, and of one of its rows.
+fn plane(buffer: &CVPixelBuffer, index: usize) -> Option<(&[u8], usize)> {
+    let stride = CVPixelBufferGetBytesPerRowOfPlane(buffer, index);
+    let bytes = stride.checked_mul(CVPixelBufferGetHeightOfPlane(buffer, index))?;
+    let start = NonNull::new(CVPixelBufferGetBaseAddressOfPlane(buffer, index))?;
+    // SAFETY: a locked buffer's plane has that many rows of that many bytes, which
+    // nobody writes while it is locked for reading.
+    let bytes = unsafe { std::slice::from_raw_parts(start.as_ptr().cast::<u8>(), bytes) };
+    Some((bytes, stride))
+}

@@ -1,0 +1,42 @@
+//! Cameras: Video4Linux2 on Linux, AVFoundation on macOS; on other systems ffmpeg
+//! is the way to them.
+
+#[cfg(target_os = "macos")]
+mod avfoundation;
+mod mode;
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+mod none;
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+mod stamp;
+#[cfg(target_os = "linux")]
+mod v4l2;
+
+#[cfg(target_os = "macos")]
+use avfoundation as system;
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+use none as system;
+#[cfg(target_os = "linux")]
+use v4l2 as system;
+
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+use laterna_pipeline::Size;
+
+use super::kinds::Kind;
+
+pub use mode::{CameraFormat, CameraMode};
+
+/// `camera`.
+pub(super) const KIND: Kind = Kind {
+    name: "camera",
+    accepts: "a camera: the first, its number, a part of its name, or its device file",
+    stands_alone: true,
+    claims: system::claims,
+    open: system::open,
+    list: Some(system::list),
+};
+
+/// If none is wanted.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+const SIZE: Size = Size::new(640, 480);
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+const FPS: f64 = 30.0;

@@ -1,0 +1,20 @@
+//! Systems without a camera interface of our own, Windows among them: the error
+//! names the way through ffmpeg. Nothing here has been tried on such a system.
+
+use super::super::error::SourceError;
+use super::super::kinds::{Claim, Device, Opened, Request};
+
+pub(super) fn claims(_: &Claim<'_>) -> bool {
+    false
+}
+
+pub(super) fn open(request: &Request<'_>) -> Result<Opened, SourceError> {
+    let why = "cameras of this system are read through ffmpeg: name it as \
+               `ffmpeg:dshow:video=NAME`, where `ffmpeg -f dshow -list_devices true -i dummy` \
+               lists the names";
+    Err(SourceError::Unavailable { name: request.text.clone(), why: why.to_owned() })
+}
+
+pub(super) fn list() -> Vec<Device> {
+    Vec::new()
+}

@@ -1,0 +1,79 @@
+//! A moving scene that is drawn here, for trying things without a camera: a
+//! function of time, the same each run. With [`super::Want::counter`] each
+//! picture carries its number.
+
+mod backdrop;
+mod boat;
+mod canvas;
+mod clouds;
+mod figure;
+mod noise;
+mod scene;
+mod sea;
+mod tree;
+
+use std::time::Duration;
+
+use laterna_pipeline::{Image, Size};
+
+use super::counter;
+use super::error::SourceError;
+use super::kinds::{Info, Kind, Opened, Request};
+use super::player::{Frames, Next};
+
+pub use scene::Scene;
+
+/// `synthetic`.
+pub(super) const KIND: Kind = Kind {
+    name: "synthetic",
+    accepts: "a scene drawn by this program: an evening by the sea",
+    stands_alone: true,
+    claims: |_| false,
+    open,
+    list: None,
+};
+
+/// If none is wanted.
+const SIZE: Size = Size::new(640, 480);
+const FPS: f64 = 30.0;
+const MAX_SIDE: usize = 8192;
+
+fn open(request: &Request<'_>) -> Result<Opened, SourceError> {
+    let size = request.want.size.unwrap_or(SIZE);
+    if size.width.max(size.height) > MAX_SIDE || size.area() == 0 {
+        let why = format!("{}x{} is not a size it can have", size.width, size.height);
+        return Err(SourceError::Unavailable { name: request.text.clone(), why });
+    }
+    let fps = request.want.fps_or(FPS);
+    let info = Info { size: Some(size), fps: Some(fps), ..Info::named(&request.text) };
+    let counter = request.want.counter;
+    Ok(request.play(Synthetic { scene: Scene::new(size), fps, counter, index: 0 }, info))
+}
+
+struct Synthetic {
+    scene: Scene,
+    fps: f64,
+    counter: bool,
+    index: u64,
+}
+
+impl Frames for Synthetic {
+    fn next(&mut self, image: &mut Image) -> Result<Next, SourceError> {
+        let seconds = self.index as f64 / self.fps;
+        self.scene.draw(seconds, image);
+        if self.counter {
+            counter::draw(image, (self.index % u64::from(counter::LIMIT)) as u32);
+        }
+        self.index += 1;
+        Ok(Next::Picture { at: Duration::from_secs_f64(seconds) })
+    }
+
+    fn rewind(&mut self) -> Result<(), SourceError> {
+        self.index = 0;
+        Ok(())
+    }
+
+    fn skip_to(&mut self, at: Duration) {
+        self.index = self.index.max((at.as_secs_f64() * self.fps).floor() as u64);
+    }
+}

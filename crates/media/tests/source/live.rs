@@ -1,0 +1,88 @@
+//! The synthetic scene, with and without its counter, and devices that are not
+//! there.
+
+use std::sync::Arc;
+
+use laterna_media::source::synthetic::Scene;
+use laterna_media::source::{Pace, Spec, counter, list, open};
+use laterna_pipeline::port::{Clock, Read};
+use laterna_pipeline::sim::SimClock;
+use laterna_pipeline::{Image, Size};
+
+use crate::support::*;
+
+fn synthetic(size: Size, fps: f64) -> Spec {
+    let mut spec: Spec = "synthetic".parse().unwrap();
+    (spec.want.size, spec.want.fps, spec.want.counter) = (Some(size), Some(fps), true);
+    spec
+}
+
+#[test]
+fn the_counter_tells_which_picture_was_read_and_when() {
+    let clock = SimClock::new();
+    clock.sleep(500 * MS);
+    let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+    let spec = synthetic(Size::new(160, 120), 25.0);
+    let mut opened = open(&spec, &shared, Pace::Live).unwrap();
+    let (mut image, mut seen) = (Image::default(), Vec::new());
+    while seen.len() < 6 {
+        let before = clock.now();
+        if let Read::Picture { captured } = opened.source.read(&mut image).unwrap() {
+            seen.push((counter::read(&image).unwrap(), captured.as_millis()));
+        }
+        assert!(clock.now() - before <= 20 * MS);
+        if seen.len() == 3 {
+            clock.sleep(100 * MS);
+        }
+    }
+    assert_eq!(seen[..3], [(0, 500), (1, 540), (2, 580)]);
+    // The pictures that were over when they were asked for were not made.
+    assert!(seen[3].0 > 3, "{seen:?}");
+    for (number, at) in seen {
+        assert_eq!(at, 500 + 40 * u128::from(number));
+    }
+}
+
+#[test]
+fn the_scene_is_the_same_each_time_and_always_moves() {
+    let size = Size::new(160, 120);
+    let (scene, other) = (Scene::new(size), Scene::new(size));
+    let (mut a, mut b) = (Image::default(), Image::default());
+    for second in [0.0, 1.5, 100.0, 5000.0] {
+        scene.draw(second, &mut a);
+        other.draw(second, &mut b);
+        assert_eq!(a, b);
+        other.draw(second + 0.1, &mut b);
+        let moved = a.rgb().iter().zip(b.rgb()).filter(|(a, b)| a.abs_diff(**b) > 8).count();
+        assert!(moved > a.rgb().len() / 50, "{moved}");
+    }
+    for odd in [Size::new(1, 1), Size::new(0, 5), Size::new(7, 300), Size::new(500, 3)] {
+        Scene::new(odd).draw(3.0, &mut a);
+        assert!(a.size().area() > 0);
+    }
+}
+
+#[test]
+fn offline_the_scene_comes_as_fast_as_it_is_drawn() {
+    let mut opened = open(&synthetic(Size::new(64, 64), 10.0), &clock(), Pace::Offline).unwrap();
+    let pictures = read_all(&mut opened, 4).unwrap();
+    assert_eq!(times_ms(&pictures), [0, 100, 200, 300]);
+    let numbers: Vec<_> = pictures.iter().map(|(_, image)| counter::read(image)).collect();
+    assert_eq!(numbers, [Some(0), Some(1), Some(2), Some(3)]);
+    let huge = synthetic(Size::new(1 << 40, 4), 10.0);
+    let error = open(&huge, &clock(), Pace::Live).unwrap_err().to_string();
+    assert!(error.contains("not a size"), "{error}");
+}
+
+#[test]
+fn a_device_that_is_not_there_is_named() {
+    for text in ["camera:/dev/video987", "camera:987", "camera:no such camera"] {
+        let error = open(&text.parse().unwrap(), &clock(), Pace::Live).unwrap_err().to_string();
+        let name = text.strip_prefix("camera:").unwrap();
+        assert!(error.contains(name), "{error}");
+    }
+    // Whatever is listed can be named again.
+    for device in list() {
+        assert!(device.spec.parse::<Spec>().is_ok() && !device.details.is_empty(), "{device:?}");
+    }
+}

@@ -1,0 +1,176 @@
+//! Pictures from a page: a place for the newest, a decoder that looks at the
+//! size first, and which page gives them.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use laterna_pipeline::{Image, Size};
+use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+
+use super::message::{self, Reply, UploadError};
+use super::{Client, Gone};
+use crate::app::App;
+use crate::options::Limits;
+use crate::server::Count;
+
+/// The page that gives the pictures, if one does.
+pub(crate) type Feeder = Option<u64>;
+
+/// A page's time is not believed to be further from the server's.
+const OLDEST: Duration = Duration::from_secs(1);
+
+/// While the session takes its pictures from elsewhere, the page is asked for
+/// one so often.
+const UNWANTED: Duration = Duration::from_millis(100);
+
+/// A place for the newest picture that came.
+#[derive(Debug, Default)]
+pub(super) struct Uploads {
+    newest: Mutex<Option<Bytes>>,
+    ready: Notify,
+}
+
+impl Uploads {
+    /// Whether it replaced one that nobody had taken.
+    pub(super) fn put(&self, message: Bytes) -> bool {
+        let replaced = self.lock().replace(message).is_some();
+        self.ready.notify_one();
+        replaced
+    }
+
+    async fn take(&self) -> Bytes {
+        loop {
+            let newest = self.lock().take();
+            if let Some(message) = newest {
+                return message;
+            }
+            self.ready.notified().await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Bytes>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Decodes what comes, gives it to the session and asks for the next.
+pub(super) async fn run(client: &Client) -> Gone {
+    let Err(gone) = take_all(client).await;
+    gone
+}
+
+async fn take_all(client: &Client) -> Result<Infallible, Gone> {
+    let mut image = Image::default();
+    let mut taken = 0;
+    loop {
+        let message = client.uploads.take().await;
+        let (app, limits) = (Arc::clone(&client.shared.app), client.shared.limits);
+        let work = move || {
+            let pushed = push(&*app, &limits, &message, &mut image);
+            (image, pushed)
+        };
+        let Ok((used, pushed)) = spawn_blocking(work).await else { return Err(Gone) };
+        image = used;
+        client.shared.count(if pushed.is_ok() { Count::Pictures } else { Count::Malformed });
+        if let Err(error) = &pushed {
+            client.reply(&Reply::Error(&error.to_string())).await?;
+        }
+        if pushed == Ok(false) {
+            sleep(UNWANTED).await;
+        }
+        taken += 1;
+        client.reply(&Reply::Next(taken)).await?;
+    }
+}
+
+fn push(
+    app: &dyn App,
+    limits: &Limits,
+    message: &Bytes,
+    image: &mut Image,
+) -> Result<bool, UploadError> {
+    let (captured, jpeg) = message::decode(message)?;
+    decode(&jpeg, limits.picture_side, image)?;
+    let now = app.now();
+    let captured = captured.clamp(now.saturating_sub(OLDEST), now);
+    Ok(app.push(image, captured))
+}
+
+/// Decodes `jpeg` into `image`. Nothing is allocated for a picture that is too
+/// large.
+fn decode(jpeg: &[u8], most: usize, image: &mut Image) -> Result<(), UploadError> {
+    let options = DecoderOptions::default()
+        .jpeg_set_out_colorspace(ColorSpace::RGB)
+        .set_max_width(usize::from(u16::MAX))
+        .set_max_height(usize::from(u16::MAX));
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(jpeg), options);
+    let wrong = |error: zune_jpeg::errors::DecodeErrors| UploadError::Jpeg(format!("{error:?}"));
+    decoder.decode_headers().map_err(wrong)?;
+    let (width, height) = decoder.dimensions().unwrap_or_default();
+    if width.max(height) > most || width.min(height) == 0 {
+        return Err(UploadError::Size { width, height, most });
+    }
+    if decoder.output_buffer_size() != Some(3 * width * height) {
+        return Err(UploadError::Jpeg("it is not in colour or grey".to_owned()));
+    }
+    image.reset(Size::new(width, height));
+    decoder.decode_into(image.rgb_mut()).map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jpeg(width: u32, height: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let picture = image::RgbImage::from_pixel(width, height, image::Rgb([200, 100, 50]));
+        let mut encoder = image::codecs::jpeg::JpegEncoder::new(&mut bytes);
+        encoder.encode_image(&picture).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_picture_is_decoded() {
+        let mut image = Image::default();
+        decode(&jpeg(24, 10), 64, &mut image).unwrap();
+        assert_eq!(image.size(), Size::new(24, 10));
+        let [red, green, blue] = image.rgb().as_chunks::<3>().0[100];
+        assert!(red.abs_diff(200) < 6 && green.abs_diff(100) < 6 && blue.abs_diff(50) < 6);
+    }
+
+    #[test]
+    fn a_size_is_refused_before_anything_is_decoded() {
+        let mut bytes = jpeg(24, 10);
+        let at = bytes.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap() + 5;
+        bytes[at..at + 4].copy_from_slice(&[0xFF, 0xFF, 0xFF, 0xFF]);
+        let mut image = Image::default();
+        let error = decode(&bytes, 4096, &mut image).unwrap_err();
+        assert_eq!(error, UploadError::Size { width: 65535, height: 65535, most: 4096 });
+        assert!(image.rgb().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_jpeg_is_an_error() {
+        let mut image = Image::default();
+        for bytes in [&b""[..], b"\xFF\xD8", b"GIF89a", &jpeg(8, 8)[..30]] {
+            assert!(matches!(decode(bytes, 4096, &mut image), Err(UploadError::Jpeg(_))));
+        }
+    }
+
+    #[test]
+    fn the_newest_picture_is_taken() {
+        let uploads = Uploads::default();
+        assert!(!uploads.put(Bytes::from_static(b"1")));
+        assert!(uploads.put(Bytes::from_static(b"2")));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert_eq!(runtime.block_on(uploads.take()), Bytes::from_static(b"2"));
+    }
+}

@@ -120,6 +120,8 @@ impl Step<'_> {
                 b: self.packed().wrapping_add(layout.key_panel(key)),
                 init: std::ptr::null(),
                 init_stride: 0,
+                add: std::ptr::null(),
+                add_stride: 0,
                 c: scores.0[key - self.keys.start..].as_mut_ptr(),
                 c_stride: KEY_BLOCK,
             };
@@ -155,6 +157,8 @@ impl Step<'_> {
                 b: self.packed().wrapping_add(layout.value_row(self.keys.start, channel)),
                 init: if first { std::ptr::null() } else { sums.0.as_ptr() },
                 init_stride: width,
+                add: std::ptr::null(),
+                add_stride: 0,
                 c: sums.0.as_mut_ptr(),
                 c_stride: width,
             };

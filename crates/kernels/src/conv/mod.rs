@@ -11,7 +11,7 @@ mod winograd;
 pub use grouped::conv2d_grouped;
 pub use winograd::{Winograd, WinogradWeights, conv2d_winograd, winograd_scratch_len};
 
-use crate::gemm::driver::{Gather, Job, MAX_TAPS, Split, execute};
+use crate::gemm::driver::{Gather, Job, Split, execute};
 use crate::gemm::micro::RowPointers;
 use crate::gemm::{Epilogue, PackedWeights, SendPointer, check_matrix};
 use crate::isa::MAX_TILE_ROWS;
@@ -167,7 +167,7 @@ impl Gather for Windows<'_> {
         rows: Range<usize>,
         taps: Range<usize>,
         channel: usize,
-        pointers: &mut [RowPointers; MAX_TAPS],
+        pointers: &mut [RowPointers],
     ) {
         let s = self.shape;
         let mut corners = [Corner::default(); MAX_TILE_ROWS];

@@ -31,13 +31,16 @@ const MIN_TILES: usize = 16;
 pub(crate) trait Gather: Sync {
     /// Fills, for each tap of `taps`, the pointers of `rows` to the floats from `channel` on.
     /// Each has all the channels from there on readable.
+    ///
+    /// Where the channels of several taps follow each other in memory, one pointer stands for as
+    /// many taps as are returned, each time: there are then as many times fewer pointers.
     fn fill(
         &self,
         rows: Range<usize>,
         taps: Range<usize>,
         channel: usize,
         pointers: &mut [RowPointers],
-    );
+    ) -> usize;
 
     /// Floats from the place of a row to that of the row `rows` further on, where they are in line.
     fn distance(&self, rows: usize) -> usize;
@@ -184,11 +187,13 @@ impl Pass<'_> {
         let sets = self.taps.len();
         for start in tiles.clone().step_by(run) {
             let tiles = start..(start + run).min(tiles.end);
-            let mut rows = [const { 0..0 }; MAX_TAPS];
+            let mut places = [const { (0..0, 1) }; MAX_TAPS];
             for (i, tile) in tiles.clone().enumerate() {
-                rows[i] = part(job.rows, job.split.tiles, tile);
+                let rows = part(job.rows, job.split.tiles, tile);
+                let (taps, channel) = (self.taps.clone(), self.channels.start);
                 let pointers = &mut pointers[i * sets..][..sets];
-                job.gather.fill(rows[i].clone(), self.taps.clone(), self.channels.start, pointers);
+                let joined = job.gather.fill(rows.clone(), taps, channel, pointers);
+                places[i] = (rows, joined);
             }
             // The panels after the first find the rows in cache, and so do the taps of a window,
             // most of whose pixels the windows before it have read.
@@ -197,10 +202,13 @@ impl Pass<'_> {
                 _ => 0,
             };
             for panel in self.panels.clone() {
-                for (rows, pointers) in rows[..tiles.len()].iter().zip(pointers.chunks(sets)) {
-                    let tile = TilePass { pass: self, rows: rows.clone(), panel, ahead, later };
-                    tile.run(s, pointers);
-                    later = later.after(sets, self.channels.len());
+                let places = places[..tiles.len()].iter();
+                for ((rows, joined), pointers) in places.zip(pointers.chunks(sets)) {
+                    let depth = self.channels.len() * joined;
+                    let tile =
+                        TilePass { pass: self, rows: rows.clone(), panel, depth, ahead, later };
+                    tile.run(s, &pointers[..sets / joined]);
+                    later = later.after(sets / joined, depth);
                 }
                 ahead = 0;
             }
@@ -222,6 +230,8 @@ struct TilePass<'a> {
     pass: &'a Pass<'a>,
     rows: Range<usize>,
     panel: usize,
+    /// Floats that a pointer stands for.
+    depth: usize,
     ahead: usize,
     later: Later,
 }
@@ -259,7 +269,7 @@ impl TilePass<'_> {
         }
         let product = Product {
             a,
-            depth: channels.len(),
+            depth: self.depth,
             ahead: self.ahead,
             b: b.as_ptr(),
             init,
@@ -273,7 +283,7 @@ impl TilePass<'_> {
         if last {
             self.prefetch(s);
         }
-        // SAFETY: `Gather::fill` gave pointers with the pass's channels readable, `b` holds the
+        // SAFETY: `Gather::fill` gave pointers with `depth` floats readable, `b` holds the
         // panel from the pass's start on, and the buffer holds a tile of any instruction set; when
         // the tile is whole its columns are all in the output, in the bias and in the residual,
         // which the public entry checked, and this task alone uses those of the output.

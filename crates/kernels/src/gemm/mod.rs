@@ -77,10 +77,11 @@ impl Gather for Rows<'_> {
         _: Range<usize>,
         channel: usize,
         pointers: &mut [RowPointers],
-    ) {
+    ) -> usize {
         for (pointer, row) in pointers[0].iter_mut().zip(rows) {
             *pointer = self.x[row * self.stride + channel..].as_ptr();
         }
+        1
     }
 
     fn distance(&self, rows: usize) -> usize {

@@ -2,7 +2,8 @@
 //!
 //! Nothing is copied: each kernel position of a window is a pointer into the input, to a row of
 //! zeros where the window leaves the picture, or to the nearest pixel of a picture that is
-//! enlarged on the fly.
+//! enlarged on the fly. Where pixels follow each other without a gap, one pointer stands for a whole
+//! row of a window.
 
 mod grouped;
 pub mod reference;

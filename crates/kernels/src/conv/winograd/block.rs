@@ -18,7 +18,8 @@ const BLOCK_BYTES: usize = 400 << 10;
 /// Rows of the micro-kernel's tile in a block, above which weights are shared well enough.
 const MOST_ROW_GROUPS: usize = 4;
 
-/// As many are worth more than tasks to spare: each block reads all weights.
+/// Rows of the micro-kernel's tile that a block has at least where that leaves no thread idle: each
+/// block reads all weights.
 const LEAST_ROW_GROUPS: usize = 3;
 
 /// Tasks for each thread, so that a thread that was held up leaves little behind.

@@ -8,6 +8,7 @@
 
 mod pack;
 pub mod reference;
+mod scores;
 mod tile;
 
 use crate::aligned::LINE_BYTES;

@@ -1,5 +1,6 @@
 //! A tile of queries against the keys of its head, block by block.
 
+use super::scores::KeyPanels;
 use super::{AttentionShape, Job};
 use crate::gemm::driver::part;
 use crate::gemm::micro::{Later, Product, RowPointers, multiply};
@@ -49,7 +50,7 @@ struct State {
 
 /// Scores, and then weights, of a tile: `[rows, KEY_BLOCK]`.
 #[repr(align(64))]
-struct Scores([f32; MAX_TILE_ROWS * KEY_BLOCK]);
+pub(super) struct Scores(pub [f32; MAX_TILE_ROWS * KEY_BLOCK]);
 
 /// A part of the output of a tile: `[rows, vectors * LANES]`.
 #[repr(align(64))]
@@ -111,22 +112,14 @@ impl Step<'_> {
         for (pointer, query) in a.iter_mut().zip(self.queries.clone()) {
             *pointer = q.values[self.position(query, q.stride)..][..layout.head_dim].as_ptr();
         }
-        for key in self.keys.clone().step_by(layout.panel_width) {
-            let product = Product {
-                a: &[a],
-                depth: layout.head_dim,
-                ahead: 0,
-                later: Later::NONE,
-                b: self.packed().wrapping_add(layout.key_panel(key)),
-                init: std::ptr::null(),
-                init_stride: 0,
-                c: scores.0[key - self.keys.start..].as_mut_ptr(),
-                c_stride: KEY_BLOCK,
-            };
-            // SAFETY: the pointers of A are to `head_dim` floats of `q`; the panel was packed; a
-            // panel's width divides KEY_BLOCK, so that its columns are inside the scores.
-            unsafe { multiply(s, self.rows(), layout.key_width(key) / S::LANES, product) };
-        }
+        s.vectorize(KeyPanels {
+            a,
+            rows: self.rows(),
+            layout,
+            keys: self.keys.clone(),
+            packed: self.packed(),
+            scores,
+        });
     }
 
     /// out = (out * factors + weights v) * finals, where out counts as zero in the first block.
@@ -155,6 +148,8 @@ impl Step<'_> {
                 b: self.packed().wrapping_add(layout.value_row(self.keys.start, channel)),
                 init: if first { std::ptr::null() } else { sums.0.as_ptr() },
                 init_stride: width,
+                add: std::ptr::null(),
+                add_stride: 0,
                 c: sums.0.as_mut_ptr(),
                 c_stride: width,
             };

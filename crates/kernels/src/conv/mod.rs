@@ -2,7 +2,8 @@
 //!
 //! Nothing is copied: each kernel position of a window is a pointer into the input, to a row of
 //! zeros where the window leaves the picture, or to the nearest pixel of a picture that is
-//! enlarged on the fly.
+//! enlarged on the fly. Where pixels follow each other without a gap, one pointer stands for a whole
+//! row of a window.
 
 mod grouped;
 pub mod reference;
@@ -11,12 +12,16 @@ mod winograd;
 pub use grouped::conv2d_grouped;
 pub use winograd::{Winograd, WinogradWeights, conv2d_winograd, winograd_scratch_len};
 
-use crate::gemm::driver::{Gather, Job, MAX_TAPS, Split, execute};
+use crate::gemm::driver::{Gather, Job, Split, execute};
 use crate::gemm::micro::RowPointers;
 use crate::gemm::{Epilogue, PackedWeights, SendPointer, check_matrix};
 use crate::isa::MAX_TILE_ROWS;
 use crate::pool::Pool;
 use std::ops::Range;
+
+/// Channels up to which the positions in a row of a window are read as one: beyond, reading each by
+/// itself costs nothing, and a pass may hold some of the channels only.
+const MOST_JOINED: usize = 64;
 
 /// The extents of one convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,13 +172,22 @@ impl Gather for Windows<'_> {
         rows: Range<usize>,
         taps: Range<usize>,
         channel: usize,
-        pointers: &mut [RowPointers; MAX_TAPS],
-    ) {
+        pointers: &mut [RowPointers],
+    ) -> usize {
         let s = self.shape;
         let mut corners = [Corner::default(); MAX_TILE_ROWS];
         let corners = &mut corners[..rows.len()];
         self.corners(rows.start, corners);
         let (mut ky, mut kx) = (taps.start / s.kernel[1], taps.start % s.kernel[1]);
+        let whole_rows = kx == 0 && taps.len().is_multiple_of(s.kernel[1]);
+        if whole_rows && self.are_joined() && corners.iter().all(|corner| self.is_inside(corner)) {
+            for (ky, pointers) in (ky..).zip(&mut pointers[..taps.len() / s.kernel[1]]) {
+                for (pointer, corner) in pointers.iter_mut().zip(corners.iter()) {
+                    *pointer = self.position(corner, ky, 0, channel);
+                }
+            }
+            return s.kernel[1];
+        }
         for pointers in &mut pointers[..taps.len()] {
             for (pointer, corner) in pointers.iter_mut().zip(corners.iter()) {
                 *pointer = self.position(corner, ky, kx, channel);
@@ -183,6 +197,7 @@ impl Gather for Windows<'_> {
                 (ky, kx) = (ky + 1, 0);
             }
         }
+        1
     }
 
     fn distance(&self, rows: usize) -> usize {
@@ -191,6 +206,20 @@ impl Gather for Windows<'_> {
 }
 
 impl Windows<'_> {
+    /// Whether the channels of pixels side by side follow each other, and are few enough for one
+    /// pass.
+    fn are_joined(&self) -> bool {
+        let s = self.shape;
+        self.stride == s.in_channels && s.upsample == 1 && s.in_channels <= MOST_JOINED
+    }
+
+    /// Whether a window lies within the picture.
+    fn is_inside(&self, corner: &Corner) -> bool {
+        let s = self.shape;
+        let fits = |at: usize, kernel: usize, size: usize| at < size && at + kernel <= size;
+        fits(corner.y, s.kernel[0], s.height) && fits(corner.x, s.kernel[1], s.width)
+    }
+
     /// The windows of the output pixels from `row` on.
     fn corners(&self, row: usize, corners: &mut [Corner]) {
         let s = self.shape;

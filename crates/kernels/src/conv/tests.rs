@@ -27,7 +27,10 @@ fn check(shape: ConvShape, isa: Isa, pool: &Pool, random: &mut Random) {
     let (x_gap, out_gap) = (random.integer(0, 2), random.integer(0, 2));
     let (x_stride, out_stride) = (shape.in_channels + x_gap, shape.out_channels + out_gap);
     let x = random.vector(shape.batch * shape.height * shape.width * x_stride);
-    let weights = random.vector(shape.out_channels * shape.in_channels * shape.taps());
+    // Sums of about 1, where no activation hides or magnifies their errors.
+    let scale = ((shape.in_channels * shape.taps()) as f32).sqrt().recip();
+    let mut weights = random.vector(shape.out_channels * shape.in_channels * shape.taps());
+    weights.iter_mut().for_each(|weight| *weight *= scale);
     let bias = random.vector(shape.out_channels);
     let batch_bias = random.vector(shape.batch * shape.out_channels);
     let residual = random.vector(shape.out_rows() * shape.out_channels);
@@ -62,6 +65,30 @@ fn random_shapes_match_the_reference() {
             if shape.out_rows() > 0 {
                 check(shape, isa, &pool, &mut random);
                 tried += 1;
+            }
+        }
+    }
+}
+
+#[test]
+fn windows_whose_rows_are_read_as_one() {
+    let pool = Pool::new(2);
+    let wide = ConvShape { height: 11, width: 40, ..ConvShape::same3x3(2, 11, 40, 16, 19) };
+    let shapes = [
+        ConvShape { stride: [2, 2], ..wide },
+        ConvShape { stride: [1, 3], in_channels: 3, ..wide },
+        ConvShape { in_channels: MOST_JOINED, ..wide },
+        ConvShape { in_channels: MOST_JOINED + 1, ..wide },
+        ConvShape { kernel: [2, 4], in_channels: 5, ..wide },
+        ConvShape { kernel: [7, 7], padding: Padding::all(3), ..wide },
+        ConvShape { upsample: 2, ..wide },
+    ];
+    for isa in Isa::available() {
+        let mut random = Random::new(17);
+        for shape in shapes {
+            // Some with a gap between pixels, and some without.
+            for _ in 0..4 {
+                check(shape, isa, &pool, &mut random);
             }
         }
     }

@@ -20,6 +20,10 @@ const GROUP_BYTES: usize = 750 << 10;
 /// Tasks for each thread, so that a thread that was held up leaves little behind.
 const TASKS_PER_THREAD: usize = 16;
 
+/// Bytes of A that stay in the first-level cache while the panels of a task pass by, so that each
+/// weight that is fetched serves several tiles.
+const RUN_BYTES: usize = 16 << 10;
+
 /// Tiles in a task, below which fetching its weights is no longer small beside using them.
 const MIN_TILES: usize = 16;
 
@@ -27,13 +31,16 @@ const MIN_TILES: usize = 16;
 pub(crate) trait Gather: Sync {
     /// Fills, for each tap of `taps`, the pointers of `rows` to the floats from `channel` on.
     /// Each has all the channels from there on readable.
+    ///
+    /// Where the channels of several taps follow each other in memory, one pointer stands for as
+    /// many taps as are returned, each time: there are then as many times fewer pointers.
     fn fill(
         &self,
         rows: Range<usize>,
         taps: Range<usize>,
         channel: usize,
-        pointers: &mut [RowPointers; MAX_TAPS],
-    );
+        pointers: &mut [RowPointers],
+    ) -> usize;
 
     /// Floats from the place of a row to that of the row `rows` further on, where they are in line.
     fn distance(&self, rows: usize) -> usize;
@@ -176,21 +183,44 @@ impl Pass<'_> {
             false => (S::TILE_VECTORS * S::LANES).div_ceil(tiles.len()),
         };
         let mut later = Later { start: next, lines_per_block };
-        for tile in tiles {
-            let rows = part(job.rows, job.split.tiles, tile);
-            job.gather.fill(rows.clone(), self.taps.clone(), self.channels.start, &mut pointers);
+        let run = self.run_tiles(S::TILE_ROWS);
+        let sets = self.taps.len();
+        for start in tiles.clone().step_by(run) {
+            let tiles = start..(start + run).min(tiles.end);
+            let mut places = [const { (0..0, 1) }; MAX_TAPS];
+            for (i, tile) in tiles.clone().enumerate() {
+                let rows = part(job.rows, job.split.tiles, tile);
+                let (taps, channel) = (self.taps.clone(), self.channels.start);
+                let pointers = &mut pointers[i * sets..][..sets];
+                let joined = job.gather.fill(rows.clone(), taps, channel, pointers);
+                places[i] = (rows, joined);
+            }
             // The panels after the first find the rows in cache, and so do the taps of a window,
             // most of whose pixels the windows before it have read.
-            let mut ahead = match self.taps.len() {
-                1 => job.gather.distance(S::TILE_ROWS),
+            let mut ahead = match sets {
+                1 => job.gather.distance(tiles.len() * S::TILE_ROWS),
                 _ => 0,
             };
             for panel in self.panels.clone() {
-                let tile = TilePass { pass: self, rows: rows.clone(), panel, ahead, later };
-                tile.run(s, &pointers[..self.taps.len()]);
+                let places = places[..tiles.len()].iter();
+                for ((rows, joined), pointers) in places.zip(pointers.chunks(sets)) {
+                    let depth = self.channels.len() * joined;
+                    let tile =
+                        TilePass { pass: self, rows: rows.clone(), panel, depth, ahead, later };
+                    tile.run(s, &pointers[..sets / joined]);
+                    later = later.after(sets / joined, depth);
+                }
                 ahead = 0;
-                later = later.after(self.taps.len(), self.channels.len());
             }
+        }
+    }
+
+    /// Tiles that share a panel while it is in the first-level cache: as far as there are pointers.
+    fn run_tiles(&self, tile_rows: usize) -> usize {
+        let tile_bytes = tile_rows * self.channels.len() * size_of::<f32>();
+        match self.taps.len() {
+            1 => (RUN_BYTES / tile_bytes).clamp(1, MAX_TAPS),
+            _ => 1,
         }
     }
 }
@@ -200,6 +230,8 @@ struct TilePass<'a> {
     pass: &'a Pass<'a>,
     rows: Range<usize>,
     panel: usize,
+    /// Floats that a pointer stands for.
+    depth: usize,
     ahead: usize,
     later: Later,
 }
@@ -220,18 +252,30 @@ impl TilePass<'_> {
         let whole = self.columns().len() == width;
         let out = job.out.get().wrapping_add(self.out_index());
         let buffer = (sums.as_mut_ptr(), width);
-        let (init, init_stride) = if whole { (out, job.out_stride) } else { buffer };
-        let (c, c_stride) = if whole && !last { (out, job.out_stride) } else { buffer };
+        let only_adds = whole && first && last && job.epilogue.only_adds();
+        let (mut init, init_stride) = match (only_adds, whole) {
+            (true, _) => (self.bias(), 0),
+            (false, true) => (out.cast_const(), job.out_stride),
+            (false, false) => (buffer.0.cast_const(), width),
+        };
+        if first && !only_adds {
+            init = std::ptr::null();
+        }
+        let (add, add_stride) = if only_adds { self.residual() } else { (std::ptr::null(), 0) };
+        let in_place = only_adds || whole && !last;
+        let (c, c_stride) = if in_place { (out, job.out_stride) } else { buffer };
         if !first && !whole {
             self.copy(&mut sums, width, Direction::Load);
         }
         let product = Product {
             a,
-            depth: channels.len(),
+            depth: self.depth,
             ahead: self.ahead,
             b: b.as_ptr(),
-            init: if first { std::ptr::null() } else { init },
+            init,
             init_stride,
+            add,
+            add_stride,
             c,
             c_stride,
             later: self.later,
@@ -239,16 +283,32 @@ impl TilePass<'_> {
         if last {
             self.prefetch(s);
         }
-        // SAFETY: `Gather::fill` gave pointers with the pass's channels readable, `b` holds the
+        // SAFETY: `Gather::fill` gave pointers with `depth` floats readable, `b` holds the
         // panel from the pass's start on, and the buffer holds a tile of any instruction set; when
-        // the tile is whole its columns are all in the output, which the public entry checked, and
-        // this task alone uses them.
+        // the tile is whole its columns are all in the output, in the bias and in the residual,
+        // which the public entry checked, and this task alone uses those of the output.
         unsafe { multiply(s, self.rows.len(), vectors, product) };
+        if in_place {
+            return;
+        }
         if last {
             s.vectorize(self.finish(&mut sums, vectors));
-        } else if !whole {
+        } else {
             self.copy(&mut sums, width, Direction::Store);
         }
+    }
+
+    /// The bias of the tile's columns, or null.
+    fn bias(&self) -> *const f32 {
+        let bias = self.pass.job.epilogue.bias;
+        bias.map_or(std::ptr::null(), |bias| bias[self.columns()].as_ptr())
+    }
+
+    /// The residual of the tile and its stride, or null.
+    fn residual(&self) -> (*const f32, usize) {
+        let Some(residual) = self.pass.job.epilogue.residual else { return (std::ptr::null(), 0) };
+        let start = self.rows.start * residual.stride + self.columns().start;
+        (residual.values[start..].as_ptr(), residual.stride)
     }
 
     /// Where the tile starts in the output.
@@ -260,15 +320,18 @@ impl TilePass<'_> {
     #[inline(always)]
     fn prefetch<S: Simd>(&self, s: S) {
         let job = self.pass.job;
-        let columns = self.columns();
-        for row in self.rows.clone() {
-            for column in columns.clone().step_by(LINE_BYTES / size_of::<f32>()) {
-                s.prefetch(job.out.get().wrapping_add(row * job.out_stride + column));
-                if let Some(residual) = job.epilogue.residual {
-                    let at = row * residual.stride + column;
-                    s.prefetch(residual.values.as_ptr().wrapping_add(at));
-                }
-            }
+        let (rows, columns) = (self.rows.len(), self.columns());
+        prefetch_rows(
+            s,
+            job.out.get().wrapping_add(self.out_index()),
+            rows,
+            columns.len(),
+            job.out_stride,
+        );
+        if let Some(residual) = job.epilogue.residual {
+            let start = self.rows.start * residual.stride + columns.start;
+            let start = residual.values.as_ptr().wrapping_add(start);
+            prefetch_rows(s, start, rows, columns.len(), residual.stride);
         }
     }
 
@@ -311,6 +374,20 @@ impl TilePass<'_> {
             // this task alone touches this tile, and the buffer is a separate object.
             unsafe { std::ptr::copy_nonoverlapping(from, to, columns.len()) };
         }
+    }
+}
+
+/// Asks for `columns` floats of each of `rows` rows.
+#[inline(always)]
+fn prefetch_rows<S: Simd>(s: S, start: *const f32, rows: usize, columns: usize, stride: usize) {
+    let mut row = start;
+    for _ in 0..rows {
+        let mut column = 0;
+        while column < columns {
+            s.prefetch(row.wrapping_add(column));
+            column += LINE_BYTES / size_of::<f32>();
+        }
+        row = row.wrapping_add(stride);
     }
 }
 

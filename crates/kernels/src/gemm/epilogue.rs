@@ -46,6 +46,12 @@ impl<'a> Epilogue<'a> {
         Self { bias: Some(bias), ..Self::default() }
     }
 
+    /// Whether it adds the same bias to every row and perhaps a residual, and no more.
+    pub(crate) fn only_adds(&self) -> bool {
+        let is_linear = [self.pre, self.post].iter().all(|&f| f == Activation::Identity);
+        is_linear && self.batch_bias.is_none()
+    }
+
     /// Panics when a slice is too short for `[rows, columns]` results of `outputs` outputs.
     pub(crate) fn check(&self, rows: usize, columns: usize, outputs: usize) {
         if let Some(bias) = self.bias {
@@ -116,6 +122,9 @@ impl SimdOp for Finish<'_> {
 
     #[inline(always)]
     fn eval<S: Simd>(mut self, s: S) {
+        if self.gated && self.epilogue.only_adds() && self.epilogue.residual.is_none() {
+            return self.store_gated(s);
+        }
         self.add_bias(s);
         if self.gated {
             self.gate(s);
@@ -159,11 +168,10 @@ impl Finish<'_> {
 
     #[inline(always)]
     fn add_bias<S: Simd>(&mut self, s: S) {
-        if let Some(bias) = self.epilogue.bias {
+        if self.epilogue.bias.is_some() {
             let mut vectors = [s.zero(); MAX_TILE_VECTORS];
             for (j, v) in vectors.iter_mut().enumerate().take(self.vectors) {
-                let (start, lanes) = self.outputs_of(s, j);
-                *v = read_lanes(s, bias, start, lanes);
+                *v = self.bias_of(s, j);
             }
             self.update(s, |_, j, v| s.add(v, vectors[j]));
         }
@@ -207,6 +215,36 @@ impl Finish<'_> {
                 unsafe { s.store(value, s.mul(s.load(value), gelu(s, s.load(gate)))) };
             }
         }
+    }
+
+    /// The common gated layer: bias, gate and store in one pass.
+    #[inline(always)]
+    fn store_gated<S: Simd>(&mut self, s: S) {
+        let half = self.vectors / 2;
+        for j in 0..half {
+            let (bias, bias_gate) = (self.bias_of(s, j), self.bias_of(s, half + j));
+            let lanes = S::LANES.min(self.columns.saturating_sub(j * S::LANES));
+            let mut out = self.out.wrapping_add(j * S::LANES);
+            for i in 0..self.rows {
+                let (value, gate) = (self.at(s, i, j), self.at(s, i, half + j));
+                // SAFETY: both are inside the tile, which the micro-kernel has written; the columns
+                // are inside the output, which the public entry checked, and this task alone writes
+                // this tile.
+                unsafe {
+                    let gate = gelu(s, s.add(s.load(gate), bias_gate));
+                    store_lanes(s, out, lanes, s.mul(s.add(s.load(value), bias), gate));
+                }
+                out = out.wrapping_add(self.out_stride);
+            }
+        }
+    }
+
+    /// The bias of vector `j`, zero without one.
+    #[inline(always)]
+    fn bias_of<S: Simd>(&self, s: S, j: usize) -> S::V {
+        let Some(bias) = self.epilogue.bias else { return s.zero() };
+        let (start, lanes) = self.outputs_of(s, j);
+        read_lanes(s, bias, start, lanes)
     }
 
     #[inline(always)]

@@ -45,8 +45,12 @@ pub(crate) struct Product<'a> {
     pub b: *const f32,
     /// What to add the product to, laid out like C; null for nothing. May be C itself.
     pub init: *const f32,
-    /// Floats from one row of `init` to the next.
+    /// Floats from one row of `init` to the next; 0 when all rows begin with the same.
     pub init_stride: usize,
+    /// What to add to the sums at the end, laid out like C; null for nothing.
+    pub add: *const f32,
+    /// Floats from one row of `add` to the next.
+    pub add_stride: usize,
     /// C: rows of `vectors * LANES` floats.
     pub c: *mut f32,
     /// Floats from one row of C to the next.
@@ -59,8 +63,8 @@ pub(crate) struct Product<'a> {
 ///
 /// # Safety
 /// For every tap the first `rows` pointers of A have `depth` readable floats, B has
-/// `taps * depth * vectors * LANES` readable floats, C has `rows` writable rows, and `init`, unless
-/// null, as many readable ones.
+/// `taps * depth * vectors * LANES` readable floats, C has `rows` writable rows, and `init` and `add`,
+/// unless null, as many readable ones.
 #[inline]
 pub(crate) unsafe fn multiply<S: Simd>(s: S, rows: usize, vectors: usize, product: Product<'_>) {
     macro_rules! tile {
@@ -110,6 +114,15 @@ impl<const ROWS: usize, const VECTORS: usize> SimdOp for Tile<'_, ROWS, VECTORS>
             unsafe { accumulate(s, rows, &tap, &mut acc) };
             tap.b = tap.b.wrapping_add(p.depth * width);
             tap.later = tap.later.after(1, p.depth);
+        }
+        if !p.add.is_null() {
+            for (i, row) in acc.iter_mut().enumerate() {
+                for (j, v) in row.iter_mut().enumerate() {
+                    // SAFETY: `multiply` requires ROWS rows of VECTORS vectors in `add`.
+                    let add = unsafe { s.load(p.add.add(i * p.add_stride + j * S::LANES)) };
+                    *v = s.add(*v, add);
+                }
+            }
         }
         for (i, row) in acc.iter().enumerate() {
             for (j, v) in row.iter().enumerate() {

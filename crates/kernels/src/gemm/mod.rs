@@ -16,7 +16,7 @@ pub(crate) use pack::SendPointer;
 pub use pack::{PackedWeights, ReadWeights};
 
 use crate::pool::Pool;
-use driver::{Gather, Job, MAX_TAPS, Split, execute};
+use driver::{Gather, Job, Split, execute};
 use micro::RowPointers;
 use std::ops::Range;
 
@@ -76,11 +76,12 @@ impl Gather for Rows<'_> {
         rows: Range<usize>,
         _: Range<usize>,
         channel: usize,
-        pointers: &mut [RowPointers; MAX_TAPS],
-    ) {
+        pointers: &mut [RowPointers],
+    ) -> usize {
         for (pointer, row) in pointers[0].iter_mut().zip(rows) {
             *pointer = self.x[row * self.stride + channel..].as_ptr();
         }
+        1
     }
 
     fn distance(&self, rows: usize) -> usize {

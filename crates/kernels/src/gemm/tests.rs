@@ -100,6 +100,24 @@ fn every_height_and_width_of_a_tile() {
 }
 
 #[test]
+fn sums_that_only_have_something_added() {
+    let pool = Pool::new(2);
+    for isa in Isa::available() {
+        let panel = isa.tile_vectors() * isa.lanes();
+        for outputs in [2 * panel, 2 * panel + isa.lanes(), 2 * panel + 6] {
+            for (rows, inputs) in [(1, 3), (20 * isa.tile_rows() + 1, 16), (40, 131)] {
+                for parts in 0..8 {
+                    let [bias, residual, gated] = [1, 2, 4].map(|part| parts & part != 0);
+                    let plain = Case::plain(rows, inputs, outputs);
+                    let gap = 3 * usize::from(residual);
+                    check(Case { bias, residual, gated, gap, ..plain }, isa, &pool);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn sums_in_several_passes() {
     let pool = Pool::new(2);
     for isa in Isa::available() {

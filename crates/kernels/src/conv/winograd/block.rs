@@ -18,6 +18,10 @@ const BLOCK_BYTES: usize = 400 << 10;
 /// Rows of the micro-kernel's tile in a block, above which weights are shared well enough.
 const MOST_ROW_GROUPS: usize = 4;
 
+/// Rows of the micro-kernel's tile that a block has at least where that leaves no thread idle: each
+/// block reads all weights.
+const LEAST_ROW_GROUPS: usize = 3;
+
 /// Tasks for each thread, so that a thread that was held up leaves little behind.
 const TASKS_PER_THREAD: usize = 4;
 
@@ -62,11 +66,8 @@ impl Blocks {
         let panels = shape.out_channels.div_ceil(product_row);
         let tile_bytes = positions * (input_row + product_row) * size_of::<f32>();
         let groups = (BLOCK_BYTES / tile_bytes / isa.tile_rows()).clamp(1, MOST_ROW_GROUPS);
-        let wanted = threads * TASKS_PER_THREAD;
-        let fewest = tiles.div_ceil(groups * isa.tile_rows());
-        let blocks = fewest.max(wanted.min(tiles / isa.tile_rows())).max(1);
-        let most_groups = (panels * isa.tile_vectors() / LEAST_GROUP_VECTORS).max(1);
-        let groups = wanted.div_ceil(blocks).min(most_groups);
+        let cut = Cut { tiles, row_groups: groups, panels, threads, isa };
+        let (blocks, groups) = cut.blocks_and_groups();
         let largest = tiles.div_ceil(blocks);
         let step = |row: usize| (largest * row).next_multiple_of(LINE) + LINE;
         Self {
@@ -108,6 +109,34 @@ impl Blocks {
         // Any thread may claim a task, but a single one stays with the caller.
         let threads = if self.tasks() > 1 { threads } else { 1 };
         threads * self.thread_len() + LINE
+    }
+}
+
+/// What decides how a convolution is cut.
+struct Cut {
+    tiles: usize,
+    /// Rows of the micro-kernel's tile that a block may have.
+    row_groups: usize,
+    panels: usize,
+    threads: usize,
+    isa: Isa,
+}
+
+impl Cut {
+    /// The number of blocks of tiles, and of groups of panels.
+    fn blocks_and_groups(&self) -> (usize, usize) {
+        let Self { tiles, row_groups, panels, threads, isa } = *self;
+        let wanted = threads * TASKS_PER_THREAD;
+        let fewest = tiles.div_ceil(row_groups * isa.tile_rows());
+        let enough = tiles / (LEAST_ROW_GROUPS.min(row_groups) * isa.tile_rows());
+        let blocks = fewest.max(wanted.min(enough)).max(1);
+        let most_groups = (panels * isa.tile_vectors() / LEAST_GROUP_VECTORS).max(1);
+        if blocks * most_groups >= threads {
+            return (blocks, wanted.div_ceil(blocks).min(most_groups));
+        }
+        // Something to do for every thread comes before everything else.
+        let blocks = blocks.max(threads.div_ceil(panels).min(tiles / isa.tile_rows()));
+        (blocks, threads.div_ceil(blocks).min(panels))
     }
 }
 

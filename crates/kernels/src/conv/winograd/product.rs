@@ -3,9 +3,16 @@
 
 use super::Task;
 use super::transform::Transform;
+use crate::aligned::LINE_BYTES;
 use crate::gemm::driver::part;
 use crate::gemm::micro::{RowPointers, step};
 use crate::isa::{MAX_TILE_ROWS, Simd, SimdOp};
+
+/// Bytes of weights that stay in the second-level cache from one use to the next.
+const NEAR_BYTES: usize = 128 << 10;
+
+/// Floats in a cache line.
+const LINE: usize = LINE_BYTES / size_of::<f32>();
 
 /// Channels in one round of the inner loop.
 const UNROLL: usize = 4;
@@ -34,6 +41,7 @@ impl<T: Transform> Task<'_, T> {
         let depth = self.job.shape.in_channels;
         let vectors = panels.layout.panel_vectors(panel);
         let weights = panels.panel(panel, 0);
+        let far = self.job.weights.size_bytes() > NEAR_BYTES;
         for position in (0..T::IN * T::IN).filter(present) {
             s.vectorize(Position {
                 tiles,
@@ -44,6 +52,7 @@ impl<T: Transform> Task<'_, T> {
                 weights: weights[position * depth * vectors * S::LANES..].as_ptr(),
                 products: self.products.wrapping_add(position * blocks.product_step),
                 product_row: blocks.product_row,
+                far,
             });
         }
     }
@@ -62,6 +71,8 @@ struct Position {
     /// `[tiles, vectors * LANES]` with `product_row` floats from tile to tile.
     products: *mut f32,
     product_row: usize,
+    /// Whether the weights come from memory, and the next position's are to be asked for.
+    far: bool,
 }
 
 impl SimdOp for Position {
@@ -105,9 +116,10 @@ impl Position {
             *row = self.inputs.wrapping_add((first + i) * self.input_row);
         }
         let mut sums = [[s.zero(); VECTORS]; ROWS];
+        let far = self.far && first == 0;
         // SAFETY: the first step has written `depth` floats for each of the tiles, and the panel
         // has as many rows of VECTORS vectors.
-        unsafe { self.accumulate(s, &a, &mut sums) };
+        unsafe { self.accumulate(s, &a, far, &mut sums) };
         for (i, row) in sums.iter().enumerate() {
             let out = self.products.wrapping_add((first + i) * self.product_row);
             for (j, &v) in row.iter().enumerate() {
@@ -127,6 +139,7 @@ impl Position {
         &self,
         s: S,
         a: &RowPointers,
+        far: bool,
         sums: &mut [[S::V; VECTORS]; ROWS],
     ) {
         // Two sums for each result, of even and odd channels, where one for each would be too few
@@ -134,7 +147,15 @@ impl Position {
         let mut odd = [[s.zero(); VECTORS]; ROWS];
         let split = VECTORS == 1;
         let mut k = 0;
+        let round = UNROLL * VECTORS * S::LANES;
+        let mut next = self.weights.wrapping_add(self.depth * VECTORS * S::LANES);
         while k + UNROLL <= self.depth {
+            if far {
+                for line in (0..round).step_by(LINE) {
+                    s.prefetch_far(next.wrapping_add(line));
+                }
+                next = next.wrapping_add(round);
+            }
             for u in 0..UNROLL {
                 let sums = if split && u % 2 == 1 { &mut odd } else { &mut *sums };
                 // SAFETY: k + u < depth.

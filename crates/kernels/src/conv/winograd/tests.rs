@@ -120,3 +120,32 @@ fn the_choice_is_one_that_computes() {
     let unpaired = ConvShape { upsample: 2, padding: unpaired, ..same };
     assert_eq!(Winograd::choose(&unpaired), Some(Winograd::F4));
 }
+
+#[test]
+fn every_tile_meets_every_panel_once_and_threads_have_work() {
+    for threads in [1, 2, 3, 8, 30] {
+        for side in [4, 15, 16, 33, 64] {
+            for channels in [3, 16, 40, 128, 256] {
+                let shape = ConvShape::same3x3(1, side, side, channels, channels);
+                for isa in Isa::available() {
+                    let blocks = Blocks::new(isa, threads, Winograd::F4, &shape);
+                    let panels = channels.div_ceil(isa.tile_vectors() * isa.lanes());
+                    let tiles = side.div_ceil(4) * side.div_ceil(4);
+                    let mut met = vec![0; tiles * panels];
+                    for task in 0..blocks.tasks() {
+                        for tile in blocks.tiles_of(task) {
+                            blocks
+                                .panels_of(task)
+                                .for_each(|panel| met[tile * panels + panel] += 1);
+                        }
+                    }
+                    let context = (isa, threads, shape);
+                    assert!(met.iter().all(|&times| times == 1), "{context:?}");
+                    // As many tasks as there can be that have a row of tiles and a panel each.
+                    let most = (tiles / isa.tile_rows()).max(1) * panels;
+                    assert!(blocks.tasks() >= threads.min(most) / 2, "{context:?}");
+                }
+            }
+        }
+    }
+}

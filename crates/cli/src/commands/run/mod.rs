@@ -34,7 +34,7 @@ use outputs::OutputArgs;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
-  laterna
+  laterna run
   laterna run --input clip.mp4 --prompt 'ink wash' --strength 0.6
   laterna run --input camera:1 --window --no-web
   laterna run --host 0.0.0.0 --token our-secret-of-16

@@ -1,7 +1,6 @@
 //! What a session knows and tells: the state that a page shows, the notices,
 //! and the wish to end. Every thread of the session may change it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +25,6 @@ pub struct Work {
 pub struct Hub {
     clock: Arc<dyn Clock>,
     on_notice: OnNotice,
-    mirror: AtomicBool,
     inner: Mutex<Inner>,
     ended: Condvar,
 }
@@ -53,7 +51,6 @@ impl Hub {
         source: SourceChoice,
         on_notice: OnNotice,
     ) -> Self {
-        let mirror = AtomicBool::new(controls.mirror);
         let state = State {
             version: 0,
             controls,
@@ -76,7 +73,7 @@ impl Hub {
             newest: None,
             wants_end: false,
         };
-        Self { clock, on_notice, mirror, inner: Mutex::new(inner), ended: Condvar::new() }
+        Self { clock, on_notice, inner: Mutex::new(inner), ended: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -110,12 +107,7 @@ impl Hub {
     }
 
     pub fn set_controls(&self, controls: Controls) {
-        self.mirror.store(controls.mirror, Ordering::Relaxed);
         self.change(|inner| inner.state.controls = controls);
-    }
-
-    pub fn mirrors(&self) -> bool {
-        self.mirror.load(Ordering::Relaxed)
     }
 
     /// What there is to choose from.

@@ -13,6 +13,7 @@ use laterna_pipeline::event::Event;
 use laterna_pipeline::frame::Frame;
 use laterna_pipeline::pace::Rate;
 use laterna_pipeline::port::{BuildStage, Clock, PortError, Sink};
+use laterna_pipeline::prepare::View;
 use laterna_pipeline::settings::{Live, Settings};
 use laterna_pipeline::similar::Similarity;
 use laterna_pipeline::stats::Snapshot;
@@ -375,7 +376,7 @@ pub fn settings_of(asked: Asked) -> Settings<Asked> {
     };
     let refresh = Duration::from_secs_f32(controls.refresh_s);
     Settings {
-        fit,
+        view: View { fit, mirror: controls.mirror },
         similarity: Similarity { threshold: controls.skip, refresh, cut: controls.cut },
         smoothing: controls.smoothing,
         camera: controls.camera,

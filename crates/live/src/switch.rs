@@ -1,5 +1,5 @@
 //! The source of a session: whichever one is wanted, opened while the pipeline
-//! runs, and mirrored if asked.
+//! runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,16 +65,12 @@ impl Source for Switch {
             return Ok(Read::Nothing);
         }
         let read = self.source.read(image)?;
-        match read {
-            Read::Picture { .. } if self.hub.mirrors() => mirror(image),
-            Read::End => {
-                self.has_ended = true;
-                self.hub.source_ended();
-                return Ok(Read::Nothing);
-            }
-            _ => {}
+        if read != Read::End {
+            return Ok(read);
         }
-        Ok(read)
+        self.has_ended = true;
+        self.hub.source_ended();
+        Ok(Read::Nothing)
     }
 }
 
@@ -93,33 +89,5 @@ impl Switch {
             }
             Err(error) => self.hub.source_refused(&want.spec, &error),
         }
-    }
-}
-
-/// Swaps left and right.
-fn mirror(image: &mut Image) {
-    let width = image.size().width;
-    for row in image.rgb_mut().chunks_exact_mut(3 * width) {
-        let (pixels, _) = row.as_chunks_mut::<3>();
-        pixels.reverse();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use laterna_pipeline::Size;
-
-    use super::*;
-
-    #[test]
-    fn a_mirror_swaps_left_and_right() {
-        let mut image = Image::new(Size::new(3, 2));
-        image.rgb_mut().copy_from_slice(&[
-            1, 2, 3, 4, 5, 6, 7, 8, 9, //
-            10, 11, 12, 13, 14, 15, 16, 17, 18,
-        ]);
-        mirror(&mut image);
-        let expected = [7, 8, 9, 4, 5, 6, 1, 2, 3, 16, 17, 18, 13, 14, 15, 10, 11, 12];
-        assert_eq!(image.rgb(), expected);
     }
 }

@@ -40,7 +40,7 @@ fn prepare(from: Size, fit: Fit) {
     let mut planes = vec![0.0; 3 * SIZE.area()];
     let mut prepare = Prepare::default();
     let name = format!("prepare {}x{} {fit:?}", from.width, from.height);
-    measure(&name, || prepare.run(black_box(&image), fit, SIZE, &mut planes));
+    measure(&name, || prepare.run(black_box(&image), fit.into(), SIZE, &mut planes));
 }
 
 fn noise(size: Size) -> Image {

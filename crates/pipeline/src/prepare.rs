@@ -1,5 +1,5 @@
 //! From a camera's picture to the tensor that a model reads: crop or letterbox,
-//! resize and normalise in one pass over the source rows. Shrinking averages
+//! resize, normalise and perhaps mirror in one pass over the source rows. Shrinking averages
 //! areas, enlarging is bilinear; a picture of the model's size is not resampled.
 
 use crate::axis::Axis;
@@ -13,6 +13,22 @@ pub enum Fit {
     Crop,
     /// The whole picture, between black bars.
     Letterbox,
+}
+
+/// How a model sees a picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// How it is made to fit.
+    pub fit: Fit,
+    /// Left and right are swapped.
+    pub mirror: bool,
+}
+
+impl From<Fit> for View {
+    /// Not mirrored.
+    fn from(fit: Fit) -> Self {
+        Self { fit, mirror: false }
+    }
 }
 
 /// A part of a picture, in pixels.
@@ -49,9 +65,9 @@ impl Prepare {
     ///
     /// # Panics
     /// If `planes` has another length, or a size is empty.
-    pub fn run(&mut self, image: &Image, fit: Fit, size: Size, planes: &mut [f32]) {
+    pub fn run(&mut self, image: &Image, view: View, size: Size, planes: &mut [f32]) {
         assert_eq!(planes.len(), 3 * size.area(), "planes of another size");
-        let key = (image.size(), size, fit);
+        let key = (image.size(), size, view.fit);
         if self.plan.as_ref().is_none_or(|plan| plan.key != key) {
             self.plan = Some(Plan::new(key));
         }
@@ -64,6 +80,9 @@ impl Prepare {
             plan.rows.blend_rows(y, &plan.source_row(image), &mut self.row);
             let outputs = plan.output_rows(size, y, planes);
             plan.columns.gather(&self.row, outputs);
+        }
+        if view.mirror {
+            planes.chunks_exact_mut(size.width).for_each(<[f32]>::reverse);
         }
     }
 }
@@ -136,7 +155,7 @@ mod tests {
 
     fn run(image: &Image, fit: Fit, size: Size) -> Vec<f32> {
         let mut planes = vec![9.0; 3 * size.area()];
-        Prepare::default().run(image, fit, size, &mut planes);
+        Prepare::default().run(image, fit.into(), size, &mut planes);
         planes
     }
 
@@ -220,6 +239,21 @@ mod tests {
     }
 
     #[test]
+    fn a_mirror_swaps_left_and_right_of_each_row() {
+        let (image, size) = (noise(Size::new(30, 17)), Size::new(12, 9));
+        for fit in [Fit::Crop, Fit::Letterbox] {
+            let mut mirrored = vec![9.0; 3 * size.area()];
+            let view = View { fit, mirror: true };
+            Prepare::default().run(&image, view, size, &mut mirrored);
+            let straight = run(&image, fit, size);
+            for (row, straight) in mirrored.chunks(12).zip(straight.chunks(12)) {
+                assert!(row.iter().eq(straight.iter().rev()));
+            }
+            assert_ne!(mirrored, straight);
+        }
+    }
+
+    #[test]
     fn one_value_stays_itself() {
         let mut image = Image::new(Size::new(123, 77));
         image.rgb_mut().fill(200);
@@ -236,7 +270,7 @@ mod tests {
         for side in [8, 24, 8, 16] {
             let (image, size) = (noise(Size::new(side + 5, side)), Size::new(side, 8));
             let mut planes = vec![0.0; 3 * size.area()];
-            prepare.run(&image, Fit::Crop, size, &mut planes);
+            prepare.run(&image, Fit::Crop.into(), size, &mut planes);
             assert_eq!(planes, run(&image, Fit::Crop, size));
         }
     }

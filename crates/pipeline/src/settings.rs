@@ -4,15 +4,15 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::prepare::Fit;
+use crate::prepare::View;
 use crate::similar::Similarity;
 use crate::sync::lock;
 
 /// Everything that can be set; `S` is the stage's own part.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings<S> {
-    /// How the camera's picture is made the model's size.
-    pub fit: Fit,
+    /// How the model sees the camera's picture.
+    pub view: View,
     /// When a picture counts as new.
     pub similarity: Similarity,
     /// Share of the picture before in each shown one (EMA), 0 for none, below 1.
@@ -26,8 +26,8 @@ pub struct Settings<S> {
 impl<S> Settings<S> {
     /// Centre crop, every frame inferred, nothing smoothed or blended.
     pub fn new(stage: S) -> Self {
-        let (fit, similarity) = (Fit::default(), Similarity::default());
-        Self { fit, similarity, smoothing: 0.0, camera: 0.0, stage }
+        let (view, similarity) = (View::default(), Similarity::default());
+        Self { view, similarity, smoothing: 0.0, camera: 0.0, stage }
     }
 }
 

@@ -127,7 +127,7 @@ mod tests {
 
     fn resized(image: &Image, size: Size) -> Image {
         let mut tensor = Tensor::zeros(size.shape());
-        Prepare::default().run(image, Fit::Crop, size, tensor.as_f32_mut().unwrap());
+        Prepare::default().run(image, Fit::Crop.into(), size, tensor.as_f32_mut().unwrap());
         Image::from(&Picture::from_tensor(&tensor).unwrap())
     }
 

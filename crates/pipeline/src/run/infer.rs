@@ -155,7 +155,7 @@ impl<S: Send + Sync + 'static> Infer<'_, S> {
         }
         self.shared.demand.set_size(Some(size));
         let clock = &*self.shared.clock;
-        self.preparer.run(clock, prepared.captured, settings.value.fit, size)
+        self.preparer.run(clock, prepared.captured, settings.value.view, size)
     }
 
     /// Whether to infer the picture; a changed setting makes every picture new.

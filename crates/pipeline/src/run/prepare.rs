@@ -10,7 +10,7 @@ use super::shared::Shared;
 use crate::frame::{Span, Step};
 use crate::image::Size;
 use crate::port::Clock;
-use crate::prepare::{Fit, Prepare};
+use crate::prepare::{Prepare, View};
 use crate::recycle::Recycler;
 use crate::similar::Thumbnail;
 use crate::stats::Fate;
@@ -41,8 +41,8 @@ pub(super) fn run<S: Send + Sync + 'static>(shared: &Arc<Shared<S>>) {
         let Some(size) = shared.demand.wait(clock) else { return };
         let Some(captured) = shared.captured.try_take() else { continue };
         shared.demand.set_preparing(true);
-        let fit = shared.settings.get().value.fit;
-        let prepared = preparer.run(clock, captured, fit, size);
+        let view = shared.settings.get().value.view;
+        let prepared = preparer.run(clock, captured, view, size);
         shared.stats.step(Step::Prepare, prepared.span);
         if shared.prepared.put(prepared).is_some() {
             shared.stats.ended(Fate::Dropped);
@@ -66,14 +66,14 @@ impl Preparer {
         &mut self,
         clock: &dyn Clock,
         captured: Captured,
-        fit: Fit,
+        view: View,
         size: Size,
     ) -> Prepared {
         let Self { prepare, pool } = self;
         let write = |ready: &mut Ready| {
             clock.time(Step::Prepare, &mut || {
                 let planes = ready.tensor.as_f32_mut().expect("prepared tensors are f32");
-                prepare.run(&captured.image, fit, size, planes);
+                prepare.run(&captured.image, view, size, planes);
                 ready.thumbnail.read(planes, size);
             })
         };

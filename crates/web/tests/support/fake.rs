@@ -277,7 +277,7 @@ fn settings(controls: &Controls) -> Settings<Paint> {
     let mut settings = Settings::new(Paint { strength: controls.strength, colour });
     settings.smoothing = controls.smoothing;
     settings.camera = controls.camera;
-    settings.fit = match controls.fit {
+    settings.view.fit = match controls.fit {
         laterna_control::Fit::Crop => Fit::Crop,
         laterna_control::Fit::Letterbox => Fit::Letterbox,
     };

@@ -63,10 +63,7 @@ impl Painting {
         let size = self.size();
         let settings = settings_of(Asked { controls: controls.clone(), resets: 0 });
         let planes = self.picture.as_f32_mut().during(WHAT)?;
-        self.prepare.run(image, settings.fit, size, planes);
-        if controls.mirror {
-            planes.chunks_exact_mut(size.width).for_each(<[f32]>::reverse);
-        }
+        self.prepare.run(image, settings.view, size, planes);
         self.thumbnail.read(planes, size);
         let cut = self.is_cut(time, &settings);
         let Settings { stage: settings, smoothing, camera, .. } = settings;

@@ -2,6 +2,10 @@
 //! planes, mixing of two pictures, and smoothing over time (EMA). The loops are
 //! written so that the compiler turns them into vector code.
 
+use crate::frame::Frame;
+use crate::image::Size;
+use crate::settings::Settings;
+
 /// Pixels converted at a time: their three rows of bytes stay in registers or
 /// the nearest cache.
 const CHUNK: usize = 64;
@@ -9,6 +13,31 @@ const CHUNK: usize = 64;
 /// Adding it to 0..2^22 leaves the value rounded half to even in the low bits:
 /// 1.5 * 2^23, the usual float-to-int constant.
 const ROUND: f32 = 12_582_912.0;
+
+/// Makes a frame's pictures of what the model read and wrote, `[3, height, width]`
+/// of `size`, about -1..=1: the camera's, and the painting, smoothed and mixed
+/// with the camera's as the settings say.
+///
+/// # Panics
+/// If planes have another size.
+pub fn compose<S>(
+    frame: &mut Frame,
+    size: Size,
+    [picture, painted]: [&[f32]; 2],
+    smoother: &mut Smoother,
+    settings: &Settings<S>,
+) {
+    for (image, planes) in [(&mut frame.camera, picture), (&mut frame.painting, painted)] {
+        image.reset(size);
+        planes_to_rgb(planes, image.rgb_mut());
+    }
+    let rgb = frame.painting.rgb_mut();
+    smoother.apply(rgb, settings.smoothing);
+    match weight(settings.camera) {
+        0 => {}
+        share => mix(rgb, frame.camera.rgb(), share),
+    }
+}
 
 /// Writes planes, `[3, height, width]`, -1..=1, as interleaved RGB bytes, by the
 /// arithmetic of [`laterna_tensor::Picture::from_tensor`].

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::infer::Generated;
 use super::shared::Shared;
-use crate::blend::{Smoother, mix, planes_to_rgb, weight};
+use crate::blend::{Smoother, compose};
 use crate::frame::{Frame, Step, Trail};
 use crate::port::Clock;
 use crate::recycle::Recycler;
@@ -46,32 +46,14 @@ impl Finish {
             self.smoother.reset();
         }
         let Self { smoother, pool, .. } = self;
+        let input = &generated.input;
+        let [picture, painted] = [&input.ready.tensor, &*generated.output]
+            .map(|tensor| tensor.as_f32().unwrap_or_default());
         let write = |frame: &mut Frame| {
-            let mut work = || paint(smoother, generated, settings, frame);
+            let mut work = || compose(frame, input.size, [picture, painted], smoother, settings);
             let finish = clock.time(Step::Finish, &mut work);
             frame.trail = Trail { finish, ..generated.trail };
         };
         pool.fill(|_| true, Frame::default, write).0
-    }
-}
-
-fn paint<S>(
-    smoother: &mut Smoother,
-    generated: &Generated,
-    settings: &Settings<S>,
-    frame: &mut Frame,
-) {
-    let Frame { painting, camera, .. } = frame;
-    let size = generated.input.size;
-    let pictures = [(&mut *camera, &generated.input.ready.tensor), (painting, &generated.output)];
-    for (image, tensor) in pictures {
-        image.reset(size);
-        planes_to_rgb(tensor.as_f32().unwrap_or_default(), image.rgb_mut());
-    }
-    let rgb = frame.painting.rgb_mut();
-    smoother.apply(rgb, settings.smoothing);
-    match weight(settings.camera) {
-        0 => {}
-        share => mix(rgb, frame.camera.rgb(), share),
     }
 }

@@ -127,8 +127,9 @@ impl Args {
         let bar = bar(info, console);
         let size = painting.size();
         let mut writer = self.writer(part, size)?;
-        let (mut picture, mut shown) = (Image::default(), Image::default());
-        let (mut frames, mut last, mut length) = (0_u64, None, info_length(info));
+        let mut picture = Image::default();
+        let (mut frames, mut length) = (0_u64, info_length(info));
+        let (mut first, mut newest) = (None, Duration::ZERO);
         loop {
             let read = source.read(&mut picture);
             let read = read.map_err(|error| Failure::input("cannot read the clip", error))?;
@@ -137,20 +138,20 @@ impl Args {
                 Read::Nothing => continue,
                 Read::End => break,
             };
-            let since = time.saturating_sub(last.map_or(time, |(first, _)| first));
-            let controls = script.at(since);
-            painting.frame(&picture, frames, time, &controls, &mut shown)?;
-            writer.write(&shown, time).during("cannot write the clip")?;
-            if let Some((_, before)) = last {
-                length = time.saturating_sub(before);
+            if first.is_some() {
+                length = time.saturating_sub(newest);
             }
-            last = Some((last.map_or(time, |(first, _)| first), time));
+            let start = *first.get_or_insert(time);
+            let controls = script.at(time.saturating_sub(start));
+            let painted = painting.frame(&picture, frames, time, &controls)?;
+            writer.write(painted, time).during("cannot write the clip")?;
+            newest = time;
             frames += 1;
             bar.step();
         }
-        let Some((_, newest)) = last else {
+        if frames == 0 {
             return Err(Failure::input("cannot read the clip", "it has no pictures"));
-        };
+        }
         writer.finish(newest + length).during("cannot write the clip")?;
         Ok(frames)
     }

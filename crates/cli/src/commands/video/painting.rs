@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use laterna_control::Controls;
 use laterna_live::{Asked, settings_of};
-use laterna_pipeline::blend::{Smoother, mix, planes_to_rgb, weight};
+use laterna_pipeline::blend::{Smoother, compose};
+use laterna_pipeline::frame::Frame;
 use laterna_pipeline::port::{Input, Stage};
 use laterna_pipeline::prepare::Prepare;
 use laterna_pipeline::settings::Settings;
@@ -26,6 +27,7 @@ pub struct Painting {
     thumbnail: Thumbnail,
     watch: Watch,
     smoother: Smoother,
+    frame: Frame,
 }
 
 impl Painting {
@@ -40,6 +42,7 @@ impl Painting {
             thumbnail: Thumbnail::default(),
             watch: Watch::default(),
             smoother: Smoother::default(),
+            frame: Frame::default(),
         }
     }
 
@@ -48,7 +51,7 @@ impl Painting {
         self.stage.size()
     }
 
-    /// Paints one picture of a clip, whose time is `time`, into `shown`.
+    /// Paints one picture of a clip, whose time is `time`.
     ///
     /// # Errors
     /// If the model fails.
@@ -58,26 +61,23 @@ impl Painting {
         sequence: u64,
         time: Duration,
         controls: &Controls,
-        shown: &mut Image,
-    ) -> Result<(), Failure> {
+    ) -> Result<&Image, Failure> {
         let size = self.size();
         let settings = settings_of(Asked { controls: controls.clone(), resets: 0 });
         let planes = self.picture.as_f32_mut().during(WHAT)?;
         self.prepare.run(image, settings.view, size, planes);
         self.thumbnail.read(planes, size);
         let cut = self.is_cut(time, &settings);
-        let Settings { stage: settings, smoothing, camera, .. } = settings;
-        let input =
-            Input { picture: &self.picture, settings: &settings, cut, sequence, captured: time };
+        let picture = &self.picture;
+        let input = Input { picture, settings: &settings.stage, cut, sequence, captured: time };
         let painted = self.stage.run(&input, &mut self.painted);
         painted.map_err(|error| Failure::input(WHAT, error))?;
-        shown.reset(size);
-        planes_to_rgb(self.painted.as_f32().during(WHAT)?, shown.rgb_mut());
         if cut {
             self.smoother.reset();
         }
-        self.smoother.apply(shown.rgb_mut(), smoothing);
-        self.blend(weight(camera), shown)
+        let planes = [picture.as_f32().during(WHAT)?, self.painted.as_f32().during(WHAT)?];
+        compose(&mut self.frame, size, planes, &mut self.smoother, &settings);
+        Ok(&self.frame.painting)
     }
 
     fn is_cut(&mut self, time: Duration, settings: &Settings<Asked>) -> bool {
@@ -85,14 +85,5 @@ impl Painting {
         let verdict = self.watch.judge(&self.thumbnail, time, true, similarity);
         self.watch.note(&self.thumbnail, time, similarity);
         matches!(verdict, Verdict::Infer { cut: true })
-    }
-
-    fn blend(&mut self, share: u16, shown: &mut Image) -> Result<(), Failure> {
-        if share > 0 {
-            let mut camera = Image::new(self.size());
-            planes_to_rgb(self.picture.as_f32().during(WHAT)?, camera.rgb_mut());
-            mix(shown.rgb_mut(), camera.rgb(), share);
-        }
-        Ok(())
     }
 }

@@ -97,11 +97,6 @@ impl Hub {
         state
     }
 
-    /// Grows with every change.
-    pub fn version(&self) -> u64 {
-        self.lock().state.version
-    }
-
     pub fn controls(&self) -> Controls {
         self.lock().state.controls.clone()
     }

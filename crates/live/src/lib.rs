@@ -18,4 +18,4 @@ mod switch;
 
 pub use painter::Painter;
 pub use ports::Ports;
-pub use session::{Asked, Refused, Session, Start, settings_of};
+pub use session::{Asked, RECORDING_RATE, Refused, Session, Start, settings_of};

@@ -30,7 +30,7 @@ const RECORDING: &str = "recording";
 
 /// A recording shows a still picture again so often, so that one that is cut off
 /// has lost no more.
-const RECORDING_RATE: Rate = Rate::AtLeast { fps: 1.0 };
+pub const RECORDING_RATE: Rate = Rate::AtLeast { fps: 1.0 };
 
 /// What a session begins with.
 pub struct Start {
@@ -124,7 +124,7 @@ impl Session {
             clock,
             ports,
         });
-        inner.refresh_choices();
+        inner.hub.offer(inner.ports.sources(), inner.ports.models());
         inner.target.set(controls.target_fps, controls.size);
         inner.launch(Work { model, size: controls.size })?;
         Ok(Self { inner })
@@ -133,11 +133,6 @@ impl Session {
     /// What a page shows beside the picture.
     pub fn state(&self) -> State {
         self.inner.hub.state()
-    }
-
-    /// The state's version, which is cheaper to ask for.
-    pub fn version(&self) -> u64 {
-        self.inner.hub.version()
     }
 
     /// Counts and durations.
@@ -208,11 +203,6 @@ impl Session {
     /// Tells the user something.
     pub fn notice(&self, level: Level, text: impl Into<String>) {
         self.inner.hub.notice(level, text);
-    }
-
-    /// Looks anew for what there is to choose from.
-    pub fn refresh_choices(&self) {
-        self.inner.refresh_choices();
     }
 
     /// Waits until [`Command::Quit`], up to `limit`, and says whether it came.
@@ -360,10 +350,6 @@ impl Inner {
             log.frame(frame.trail.captured);
         }
         self.hub.show(frame);
-    }
-
-    fn refresh_choices(&self) {
-        self.hub.offer(self.ports.sources(), self.ports.models());
     }
 }
 

@@ -8,5 +8,5 @@ mod stage;
 
 pub use app::Page;
 pub use controls::ControlArgs;
-pub use ports::{AUTO, BROWSER, Folder, LivePorts};
+pub use ports::{AUTO, BROWSER, Folder, LivePorts, recorder};
 pub use stage::painter;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use laterna_control::{ModelChoice, Size, SourceChoice};
 use laterna_live::{Asked, Ports};
-use laterna_media::sink::recorder::{self, Recorder};
+use laterna_media::sink::recorder::{Options, RecordError, Recorder};
 use laterna_media::sink::snapshot;
 use laterna_media::source::{self, Pace, Spec, push};
 use laterna_pipeline::Image;
@@ -149,22 +149,30 @@ impl Ports for LivePorts {
 
     fn record(&self) -> Result<(String, Box<dyn Sink>), PortError> {
         let path = self.folder.name("mp4");
-        let console = self.console;
-        let told = path.clone();
-        let recorder =
-            Recorder::create(&path, recorder::Options::default(), Arc::clone(&self.clock))?.on_end(
-                move |end| {
-                    if let Err(error) = end {
-                        console.warn(format_args!("{}: {error}", told.display()));
-                    }
-                },
-            );
+        let recorder = recorder(&path, &self.clock, self.console)?;
         Ok((shown(&path), Box::new(recorder)))
     }
 
     fn save(&self, frame: &Frame) -> Result<String, PortError> {
         Ok(shown(&snapshot::save(&frame.painting, &self.folder.name("png"))?))
     }
+}
+
+/// A recorder that makes a new file, and warns if it cannot be ended well.
+///
+/// # Errors
+/// If the file exists or cannot be made.
+pub fn recorder(
+    path: &Path,
+    clock: &Arc<dyn Clock>,
+    console: Console,
+) -> Result<Recorder, RecordError> {
+    let recorder = Recorder::create(path, Options::default(), Arc::clone(clock))?;
+    Ok(recorder.on_end(move |end| {
+        if let Err(error) = end {
+            console.warn(error);
+        }
+    }))
 }
 
 fn shown(path: &Path) -> String {

@@ -120,7 +120,7 @@ pub fn run(args: &Args, console: &Console) -> Result<(), Failure> {
         on_notice: Arc::new(move |notice| tell(&told, notice)),
     })
     .during("cannot start")?;
-    let feed = args.outputs.attach(&session, &clock)?;
+    let feed = args.outputs.attach(&session, &clock, console)?;
     let server = args.serve(&session, ports, &clock)?;
     if let Some(server) = &server {
         console.note(format_args!("open {}", server.url()));

@@ -4,13 +4,12 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use laterna_control::{Change, Command};
-use laterna_live::Session;
+use laterna_control::{Change, Command, Level, State};
+use laterna_live::{RECORDING_RATE, Session};
 use laterna_media::sink::Filter;
-use laterna_media::sink::recorder::{self, Recorder};
 use laterna_media::sink::stream::{Format, FrameRate, Stream, StreamSink};
 use laterna_media::sink::virtual_camera::VirtualCamera;
 use laterna_media::sink::window::{self, Feed, Key, Then, WindowError};
@@ -18,7 +17,9 @@ use laterna_pipeline::Size;
 use laterna_pipeline::pace::Rate;
 use laterna_pipeline::port::{Clock, Sink};
 
+use crate::console::Console;
 use crate::error::{During, Failure};
+use crate::live::recorder;
 use crate::picture::check_folder;
 
 /// Where the picture goes beside the page.
@@ -81,14 +82,15 @@ impl OutputArgs {
         &self,
         session: &Session,
         clock: &Arc<dyn Clock>,
+        console: &Console,
     ) -> Result<Option<WindowArgs>, Failure> {
         let add = |name: &str, rate: Rate, sink: Box<dyn Sink>| {
             session.add_sink(name, rate, sink).during(format_args!("cannot start the {name}"))
         };
         if let Some(path) = &self.record {
             let what = format!("cannot record to {}", path.display());
-            let recorder = Recorder::create(path, recorder::Options::default(), Arc::clone(clock));
-            add("record", Rate::AtLeast { fps: 1.0 }, Box::new(recorder.during(what)?))?;
+            let recorder = recorder(path, clock, *console).during(what)?;
+            add("record", RECORDING_RATE, Box::new(recorder))?;
         }
         if let Some(format) = self.pipe {
             let format = match format {
@@ -139,8 +141,7 @@ pub fn show_window(
     };
     let on_key = |key| press(session, key);
     let ended = || {
-        session.wait_for_end(std::time::Duration::ZERO)
-            || deadline.is_some_and(|end| Instant::now() >= end)
+        session.wait_for_end(Duration::ZERO) || deadline.is_some_and(|end| Instant::now() >= end)
     };
     match window::run(options, window.feed, on_key, ended) {
         Ok(()) | Err(WindowError::Closed) => Ok(()),
@@ -150,7 +151,7 @@ pub fn show_window(
 
 /// The study's keys and a few more.
 fn press(session: &Session, key: Key) -> Then {
-    let controls = session.state().controls;
+    let State { controls, recording, .. } = session.state();
     let set = Command::Set;
     let blend = |by: f32| Change {
         camera: Some((controls.camera + by).clamp(0.0, 1.0)),
@@ -165,7 +166,7 @@ fn press(session: &Session, key: Key) -> Then {
         Key::Char('n') | Key::Right => Command::NextPrompt,
         Key::Char('p') | Key::Left => Command::PreviousPrompt,
         Key::Char('s') => Command::Snapshot,
-        Key::Char('r') => Command::Record(session.state().recording.is_none()),
+        Key::Char('r') => Command::Record(recording.is_none()),
         Key::Char('+' | '=') => set(blend(STEP)),
         Key::Char('-') => set(blend(-STEP)),
         Key::Char('e') => set(smooth(STEP)),
@@ -174,7 +175,7 @@ fn press(session: &Session, key: Key) -> Then {
         _ => return Then::Stay,
     };
     if let Err(refused) = session.command(command) {
-        session.notice(laterna_control::Level::Warning, refused.to_string());
+        session.notice(Level::Warning, refused.to_string());
     }
     Then::Stay
 }

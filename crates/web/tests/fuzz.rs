@@ -14,20 +14,6 @@ use laterna_web::{Limits, Options};
 use support::{Random, Rig, SECOND, Socket, jpeg, rig_with};
 use tungstenite::Message;
 
-/// The rate is not what is tested here.
-const LIMITS: Limits = Limits { messages_per_s: 1e6, ..DEFAULT };
-
-const DEFAULT: Limits = Limits {
-    connections: 32,
-    viewers: 16,
-    text_bytes: 64 << 10,
-    picture_bytes: 8 << 20,
-    picture_side: 4096,
-    messages_per_s: 300.0,
-    patience: Duration::from_secs(10),
-    silence: Duration::from_secs(30),
-};
-
 const MESSAGES: [&str; 10] = [
     r#"{"id":1,"do":{"set":{"strength":0.5,"prompts":[{"text":"a","weight":2}]}}}"#,
     r#"{"id":2,"do":{"set":{"size":{"width":64,"height":72},"fit":"letterbox","mirror":true}}}"#,
@@ -44,7 +30,9 @@ const MESSAGES: [&str; 10] = [
 #[test]
 fn nonsense_harms_nothing() {
     let panics = count_panics();
-    let rig = rig_with(Options { limits: LIMITS, ..Options::default() });
+    // The rate is not what is tested here.
+    let limits = Limits { messages_per_s: 1e6, ..Limits::default() };
+    let rig = rig_with(Options { limits, ..Options::default() });
     let mut random = Random::new(2026);
     messages(&rig, &mut random, 2_000);
     pictures(&rig, &mut random, 500);

@@ -2,31 +2,20 @@
 //! written whole or not at all.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::imageops::FilterType;
-use image::{
-    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageReader, Limits,
-    RgbImage,
-};
+use image::{ExtendedColorType, ImageEncoder, ImageError, RgbImage};
+use laterna_media::source::stills::{self, MAX_SIDE};
 use laterna_tensor::Picture;
 use laterna_weights::atomic_write;
 
 use crate::error::{During, Failure};
 use crate::interrupt::uninterrupted;
-
-/// Longest side of a picture that is read; the networks take no larger one.
-const MAX_SIDE: u32 = 1 << 14;
-
-/// Bytes that decoding one picture may take: enough for 100 megapixels.
-const MAX_DECODE_BYTES: u64 = 512 << 20;
-
-/// The background that transparent pixels show.
-const BACKGROUND: f32 = 255.0;
 
 /// Visually lossless at photographs' usual viewing distance.
 const JPEG_QUALITY: u8 = 95;
@@ -40,8 +29,7 @@ const JPEG_QUALITY: u8 = 95;
 /// If the file cannot be read or is no picture, or is too large.
 pub fn read(path: &Path, size: Option<(usize, usize)>) -> Result<Picture, Failure> {
     let what = || format!("cannot read the picture {}", path.display());
-    let decoded = decode(path).map_err(|error| Failure::input(what(), reason(&error)))?;
-    let opaque = over_background(decoded);
+    let opaque = decode(path).map_err(|error| Failure::input(what(), reason(&error)))?;
     let fitted = match size {
         Some((width, height)) => fit(&opaque, width as u32, height as u32),
         None => opaque,
@@ -50,17 +38,10 @@ pub fn read(path: &Path, size: Option<(usize, usize)>) -> Result<Picture, Failur
     Picture::new(width, height, fitted.into_raw()).during(what())
 }
 
-fn decode(path: &Path) -> Result<DynamicImage, ImageError> {
-    let mut reader = ImageReader::new(BufReader::new(File::open(path)?)).with_guessed_format()?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_DECODE_BYTES);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder()?;
-    let orientation = decoder.orientation()?;
-    let mut picture = DynamicImage::from_decoder(decoder)?;
-    picture.apply_orientation(orientation);
+fn decode(path: &Path) -> Result<RgbImage, ImageError> {
+    let read = stills::read(path)?;
+    let mut picture = RgbImage::new(read.size().width as u32, read.size().height as u32);
+    picture.copy_from_slice(read.rgb());
     Ok(picture)
 }
 
@@ -73,19 +54,6 @@ fn reason(error: &ImageError) -> String {
         }
         other => other.to_string(),
     }
-}
-
-fn over_background(picture: DynamicImage) -> RgbImage {
-    if !picture.color().has_alpha() {
-        return picture.into_rgb8();
-    }
-    let picture = picture.into_rgba8();
-    RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
-        let [color @ .., alpha] = picture.get_pixel(x, y).0;
-        let opacity = f32::from(alpha) / 255.0;
-        let mix = |c: u8| f32::from(c) * opacity + BACKGROUND * (1.0 - opacity);
-        image::Rgb(color.map(|c| mix(c).round() as u8))
-    })
 }
 
 /// Centre-crops to the target's aspect, then resizes. A picture of the target's

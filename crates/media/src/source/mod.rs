@@ -22,7 +22,7 @@ pub mod push;
 mod screen;
 mod spec;
 mod stdin;
-mod stills;
+pub mod stills;
 pub mod synthetic;
 mod threaded;
 mod y4m;

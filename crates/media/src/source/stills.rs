@@ -6,7 +6,7 @@ use std::io::BufReader;
 use std::path::Path;
 use std::time::Duration;
 
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
 use laterna_pipeline::{Image, Size};
 
 use super::error::SourceError;
@@ -33,7 +33,11 @@ pub(super) const EXTENSIONS: &[&str] = &["png", "jpg", "jpeg", "webp"];
 /// How often a still picture is given.
 pub(super) const FPS: f64 = 30.0;
 
-const MAX_SIDE: u32 = 16384;
+/// Longest side of a picture that is read, in pixels; the networks take no larger
+/// one.
+pub const MAX_SIDE: u32 = 1 << 14;
+
+/// Bytes that decoding one picture may take: enough for 100 megapixels.
 const MAX_BYTES: u64 = 1 << 29;
 
 fn open(request: &Request<'_>) -> Result<Opened, SourceError> {
@@ -50,8 +54,16 @@ fn open(request: &Request<'_>) -> Result<Opened, SourceError> {
     Ok(request.play(Still { picture, fps, index: 0, once }, info))
 }
 
-/// Reads a picture of a file and turns it upright as its EXIF data says; what is
-/// transparent becomes white.
+/// Reads a picture of a file: PNG, JPEG or WebP of any depth, turned upright as
+/// its EXIF data says; what is transparent becomes white.
+///
+/// # Errors
+/// If the file cannot be read, is no picture, or is too large.
+pub fn read(path: &Path) -> Result<Image, ImageError> {
+    Ok(to_image(&decode(BufReader::new(File::open(path)?))?))
+}
+
+/// The same as a source reads it.
 pub(super) fn load(path: &Path) -> Result<Image, SourceError> {
     let name = path.display().to_string();
     let file = File::open(path).map_err(|error| SourceError::io(path, error))?;
@@ -59,7 +71,7 @@ pub(super) fn load(path: &Path) -> Result<Image, SourceError> {
     Ok(to_image(&decoded.map_err(|error| SourceError::damaged(&name, error))?))
 }
 
-fn decode(file: BufReader<File>) -> Result<DynamicImage, image::ImageError> {
+fn decode(file: BufReader<File>) -> Result<DynamicImage, ImageError> {
     let mut reader = ImageReader::new(file).with_guessed_format()?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);

@@ -6,3 +6,5 @@
 
 pub mod sink;
 pub mod source;
+#[cfg(target_os = "linux")]
+mod v4l2;

@@ -7,15 +7,11 @@ use std::path::Path;
 
 use laterna_pipeline::Size;
 
-use super::ioctl::{self, Format, PixelFormat};
 use super::{Agreed, Pixels, VirtualCameraError};
+use crate::v4l2::{self, Format, PixelFormat};
 
 /// `V4L2_CAP_VIDEO_OUTPUT`.
 const OUTPUT: u32 = 2;
-
-/// `V4L2_CAP_DEVICE_CAPS`: what this device can do is said beside what all of the
-/// driver's can.
-const OWN: u32 = 0x8000_0000;
 
 /// `V4L2_BUF_TYPE_VIDEO_OUTPUT`.
 const OUTPUT_QUEUE: u32 = 2;
@@ -48,11 +44,9 @@ impl Device {
     pub(super) fn open(path: &Path) -> Result<Self, VirtualCameraError> {
         let io = |source| VirtualCameraError::Io { path: path.to_owned(), source };
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
-        let about = ioctl::query(&file);
+        let about = v4l2::query(&file);
         let about = about.map_err(|_| VirtualCameraError::NotVideo(path.to_owned()))?;
-        let can =
-            if about.capabilities & OWN == 0 { about.capabilities } else { about.device_caps };
-        if can & OUTPUT == 0 {
+        if about.own() & OUTPUT == 0 {
             let name = about.driver.split(|&byte| byte == 0).next().unwrap_or_default();
             let driver = String::from_utf8_lossy(name).into_owned();
             return Err(VirtualCameraError::NotOutput { path: path.to_owned(), driver });
@@ -65,7 +59,7 @@ impl Device {
         let mut refused = VirtualCameraError::Format(path.to_owned());
         for pixels in [Pixels::Yuyv, Pixels::Rgb24] {
             let mut format = wanted(pixels, size);
-            match ioctl::set_format(&self.0, &mut format) {
+            match v4l2::set_format(&self.0, &mut format) {
                 Ok(()) => {
                     if let Some(agreed) = agreed(&format.body.pixels) {
                         return Ok(agreed);
@@ -97,8 +91,7 @@ fn wanted(pixels: Pixels, size: Size) -> Format {
     // Pairs of pixels share their colour.
     let width = size.width.next_multiple_of(2);
     let row_bytes = pixels.row_bytes(width);
-    let mut format = Format { kind: OUTPUT_QUEUE, ..Format::default() };
-    format.body.pixels = PixelFormat {
+    let pixels = PixelFormat {
         width: width as u32,
         height: size.height as u32,
         code: pixels.code(),
@@ -108,7 +101,7 @@ fn wanted(pixels: Pixels, size: Size) -> Format {
         colours: SRGB,
         ..PixelFormat::default()
     };
-    format
+    Format::new(OUTPUT_QUEUE, pixels)
 }
 
 /// What the device's answer means; none if it is for pictures that are not made

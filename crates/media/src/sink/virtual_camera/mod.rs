@@ -9,8 +9,6 @@
 mod absent;
 #[cfg(target_os = "linux")]
 mod device;
-#[cfg(target_os = "linux")]
-mod ioctl;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -22,9 +22,10 @@ use super::super::player::PATIENCE;
 use super::mode::{CameraFormat, CameraMode, choose};
 use super::stamp::captured;
 use super::{FPS, SIZE};
+use crate::v4l2::PixelFormat;
 use frame::{FrameDecoder, Layout};
 use modes::{CODES, format_of, modes};
-use sys::{CAP_STREAMING, CAP_VIDEO_CAPTURE, Filled, PixelFormat, Stream, VideoDevice};
+use sys::{CAP_STREAMING, CAP_VIDEO_CAPTURE, Filled, Stream, VideoDevice};
 
 /// Buffers that the driver fills in turn.
 const BUFFERS: u32 = 4;
@@ -158,7 +159,7 @@ fn set(device: &VideoDevice, mode: CameraMode) -> io::Result<(Layout, f64)> {
     let mut result = Err(io::ErrorKind::Unsupported.into());
     for (code, _) in codes {
         result = device.set_format(*code, size);
-        if result.as_ref().is_ok_and(|pixels| pixels.pixel_format == *code) {
+        if result.as_ref().is_ok_and(|pixels| pixels.code == *code) {
             break;
         }
     }
@@ -174,15 +175,15 @@ fn layout(pixels: &PixelFormat) -> Option<Layout> {
     const REC709: u32 = 3;
     const ENCODING_709: u32 = 2;
     const FULL: u32 = 1;
-    let format = format_of(pixels.pixel_format)?;
+    let format = format_of(pixels.code)?;
     let size = Size::new(pixels.width as usize, pixels.height as usize);
     let is_709 = match pixels.encoding {
-        0 => pixels.colour_space == REC709,
+        0 => pixels.colours == REC709,
         encoding => encoding == ENCODING_709,
     };
-    let is_full = match pixels.quantization {
-        0 => pixels.colour_space == JPEG,
-        quantization => quantization == FULL,
+    let is_full = match pixels.range {
+        0 => pixels.colours == JPEG,
+        range => range == FULL,
     };
     let matrix = if is_709 { Matrix::Bt709 } else { Matrix::Bt601 };
     let range = if is_full { Range::Full } else { Range::Limited };
@@ -192,7 +193,7 @@ fn layout(pixels: &PixelFormat) -> Option<Layout> {
         CameraFormat::Nv12 | CameraFormat::Yu12 => size.width.next_multiple_of(2),
         CameraFormat::Mjpeg => 0,
     };
-    let stride = (pixels.bytes_per_line as usize).max(packed);
+    let stride = (pixels.stride_bytes as usize).max(packed);
     (size.area() > 0).then_some(Layout { format, size, stride, colour: Colour { matrix, range } })
 }
 
@@ -292,15 +293,15 @@ mod tests {
     #[test]
     fn a_layout_follows_the_drivers_answer() {
         let mut pixels = PixelFormat::default();
-        (pixels.width, pixels.height, pixels.pixel_format) = (5, 4, four(*b"YUYV"));
+        (pixels.width, pixels.height, pixels.code) = (5, 4, four(*b"YUYV"));
         let found = layout(&pixels).unwrap();
         let colour = Colour { matrix: Matrix::Bt601, range: Range::Limited };
         assert_eq!((found.stride, found.colour), (12, colour));
-        (pixels.bytes_per_line, pixels.encoding, pixels.quantization) = (64, 2, 1);
+        (pixels.stride_bytes, pixels.encoding, pixels.range) = (64, 2, 1);
         let found = layout(&pixels).unwrap();
         let colour = Colour { matrix: Matrix::Bt709, range: Range::Full };
         assert_eq!((found.stride, found.colour), (64, colour));
-        pixels.pixel_format = four(*b"H264");
+        pixels.code = four(*b"H264");
         assert_eq!(layout(&pixels), None);
     }
 

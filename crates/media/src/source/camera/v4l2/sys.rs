@@ -14,29 +14,17 @@ use rustix::ioctl::{Opcode, Setter, Updater, ioctl, opcode};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
+use crate::v4l2::{self, Format, PixelFormat};
+
 const CAPTURE: u32 = 1;
 const MEMORY_MAP: u32 = 1;
 
 pub(super) const CAP_VIDEO_CAPTURE: u32 = 0x1;
 pub(super) const CAP_STREAMING: u32 = 0x0400_0000;
-const CAP_DEVICE_CAPS: u32 = 0x8000_0000;
 
 const FLAG_ERROR: u32 = 0x40;
 const FLAG_TIMESTAMP_MASK: u32 = 0xE000;
 const FLAG_TIMESTAMP_MONOTONIC: u32 = 0x2000;
-
-/// `struct v4l2_capability`.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct Capability {
-    driver: [u8; 16],
-    card: [u8; 32],
-    bus: [u8; 32],
-    version: u32,
-    capabilities: u32,
-    device_caps: u32,
-    reserved: [u32; 3],
-}
 
 /// `struct v4l2_fmtdesc`.
 #[repr(C)]
@@ -75,34 +63,6 @@ struct FrameInterval {
     kind: u32,
     values: [u32; 6],
     reserved: [u32; 2],
-}
-
-/// `struct v4l2_pix_format`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct PixelFormat {
-    pub(super) width: u32,
-    pub(super) height: u32,
-    pub(super) pixel_format: u32,
-    field: u32,
-    pub(super) bytes_per_line: u32,
-    size_image: u32,
-    pub(super) colour_space: u32,
-    private: u32,
-    flags: u32,
-    pub(super) encoding: u32,
-    pub(super) quantization: u32,
-    transfer: u32,
-}
-
-/// `struct v4l2_format`, whose union has the alignment of a pointer.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Format {
-    kind: u32,
-    align: [usize; 0],
-    pixels: PixelFormat,
-    rest: [u8; 152],
 }
 
 /// `struct v4l2_streamparm`.
@@ -151,9 +111,7 @@ struct Buffer {
     reserved: [u32; 2],
 }
 
-const QUERY_CAPABILITY: Opcode = opcode::read::<Capability>(b'V', 0);
 const ENUMERATE_FORMATS: Opcode = opcode::read_write::<FormatDescription>(b'V', 2);
-const SET_FORMAT: Opcode = opcode::read_write::<Format>(b'V', 5);
 const REQUEST_BUFFERS: Opcode = opcode::read_write::<RequestBuffers>(b'V', 8);
 const QUERY_BUFFER: Opcode = opcode::read_write::<Buffer>(b'V', 9);
 const QUEUE_BUFFER: Opcode = opcode::read_write::<Buffer>(b'V', 15);
@@ -195,12 +153,8 @@ impl VideoDevice {
 
     /// The device's name and capabilities.
     pub(super) fn describe(&self) -> io::Result<(String, u32)> {
-        let mut found = Capability::default();
-        // SAFETY: VIDIOC_QUERYCAP writes a `v4l2_capability`.
-        unsafe { self.call::<QUERY_CAPABILITY, _>(&mut found) }?;
-        let has_own = found.capabilities & CAP_DEVICE_CAPS != 0;
-        let capabilities = if has_own { found.device_caps } else { found.capabilities };
-        Ok((text(&found.card), capabilities))
+        let found = v4l2::query(&self.file)?;
+        Ok((text(&found.card), found.own()))
     }
 
     /// The four-character code of pixel format `index`.
@@ -249,13 +203,10 @@ impl VideoDevice {
         [width, height]: [u32; 2],
     ) -> io::Result<PixelFormat> {
         // 1 asks for whole pictures instead of fields.
-        let pixels =
-            PixelFormat { width, height, pixel_format: code, field: 1, ..Default::default() };
-        let mut format = Format { kind: CAPTURE, align: [], pixels, rest: [0; 152] };
-        // SAFETY: VIDIOC_S_FMT reads and writes a `v4l2_format`; a capture format
-        // holds no pointers.
-        unsafe { self.call::<SET_FORMAT, _>(&mut format) }?;
-        Ok(format.pixels)
+        let pixels = PixelFormat { width, height, code, field: 1, ..Default::default() };
+        let mut format = Format::new(CAPTURE, pixels);
+        v4l2::set_format(&self.file, &mut format)?;
+        Ok(format.body.pixels)
     }
 
     /// Asks for a rate, in pictures a second; what the driver made of it.
@@ -452,9 +403,7 @@ mod tests {
     /// Against `linux/videodev2.h`, as a C compiler lays it out.
     #[test]
     fn requests_are_the_kernels() {
-        assert_eq!(QUERY_CAPABILITY, 0x8068_5600);
         assert_eq!(ENUMERATE_FORMATS, 0xC040_5602);
-        assert_eq!(SET_FORMAT, 0xC0D0_5605);
         assert_eq!(REQUEST_BUFFERS, 0xC014_5608);
         assert_eq!(QUERY_BUFFER, 0xC058_5609);
         assert_eq!(QUEUE_BUFFER, 0xC058_560F);
@@ -468,13 +417,9 @@ mod tests {
 
     #[test]
     fn fields_are_where_the_kernel_has_them() {
-        assert_eq!(offset_of!(Capability, device_caps), 88);
         assert_eq!(offset_of!(FormatDescription, pixel_format), 44);
         assert_eq!(offset_of!(FrameSize, values), 12);
         assert_eq!(offset_of!(FrameInterval, values), 20);
-        assert_eq!(offset_of!(Format, pixels), 8);
-        assert_eq!(offset_of!(PixelFormat, encoding), 36);
-        assert_eq!(offset_of!(PixelFormat, quantization), 40);
         assert_eq!(offset_of!(Buffer, bytes_used), 8);
         assert_eq!(offset_of!(Buffer, seconds), 24);
         assert_eq!(offset_of!(Buffer, sequence), 56);

@@ -1,5 +1,5 @@
-//! The two system calls of V4L2 (`linux/videodev2.h`) that an output needs, and
-//! what they read and write.
+//! The two system calls of V4L2 (`linux/videodev2.h`) that cameras and outputs
+//! share, and what they read and write.
 #![allow(unsafe_code, reason = "the kernel reads and writes these structures")]
 
 use std::fs::File;
@@ -16,31 +16,48 @@ const SET_FORMAT: Opcode = opcode::read_write::<Format>(b'V', 5);
 /// `struct v4l2_capability`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Capability {
-    pub(super) driver: [u8; 16],
-    pub(super) card: [u8; 32],
-    pub(super) bus: [u8; 32],
-    pub(super) version: u32,
-    pub(super) capabilities: u32,
-    pub(super) device_caps: u32,
-    pub(super) reserved: [u32; 3],
+pub(crate) struct Capability {
+    pub(crate) driver: [u8; 16],
+    pub(crate) card: [u8; 32],
+    pub(crate) bus: [u8; 32],
+    pub(crate) version: u32,
+    pub(crate) capabilities: u32,
+    pub(crate) device_caps: u32,
+    pub(crate) reserved: [u32; 3],
+}
+
+impl Capability {
+    /// What this device can do, where the driver says so beside what all of its
+    /// devices can.
+    pub(crate) fn own(&self) -> u32 {
+        /// `V4L2_CAP_DEVICE_CAPS`.
+        const SAID: u32 = 0x8000_0000;
+        if self.capabilities & SAID == 0 { self.capabilities } else { self.device_caps }
+    }
 }
 
 /// `struct v4l2_format`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Format {
-    pub(super) kind: u32,
-    pub(super) body: Body,
+pub(crate) struct Format {
+    pub(crate) kind: u32,
+    pub(crate) body: Body,
+}
+
+impl Format {
+    /// Pictures on a queue of this kind, `enum v4l2_buf_type`.
+    pub(crate) fn new(kind: u32, pixels: PixelFormat) -> Self {
+        Self { kind, body: Body { pixels, ..Body::default() } }
+    }
 }
 
 /// The union in it, of 200 bytes, as aligned as the pointers in others of its
 /// members.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Body {
+pub(crate) struct Body {
     align: [usize; 0],
-    pub(super) pixels: PixelFormat,
+    pub(crate) pixels: PixelFormat,
     rest: [u8; 200 - size_of::<PixelFormat>()],
 }
 
@@ -57,26 +74,26 @@ impl Default for Body {
 /// `struct v4l2_pix_format`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct PixelFormat {
-    pub(super) width: u32,
-    pub(super) height: u32,
-    pub(super) code: u32,
-    pub(super) field: u32,
-    pub(super) stride_bytes: u32,
-    pub(super) size_bytes: u32,
-    pub(super) colours: u32,
-    pub(super) private: u32,
-    pub(super) flags: u32,
-    pub(super) encoding: u32,
-    pub(super) range: u32,
-    pub(super) curve: u32,
+pub(crate) struct PixelFormat {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) code: u32,
+    pub(crate) field: u32,
+    pub(crate) stride_bytes: u32,
+    pub(crate) size_bytes: u32,
+    pub(crate) colours: u32,
+    pub(crate) private: u32,
+    pub(crate) flags: u32,
+    pub(crate) encoding: u32,
+    pub(crate) range: u32,
+    pub(crate) curve: u32,
 }
 
 /// What the device says of itself.
 ///
 /// # Errors
 /// If it is no video device, as a rule.
-pub(super) fn query(device: &File) -> io::Result<Capability> {
+pub(crate) fn query(device: &File) -> io::Result<Capability> {
     // SAFETY: The number says that the kernel writes a `v4l2_capability`, whose
     // layout `Capability` has, and any bytes are a value of it.
     let about = unsafe { ioctl(device, Getter::<QUERY, Capability>::new()) };
@@ -87,7 +104,7 @@ pub(super) fn query(device: &File) -> io::Result<Capability> {
 ///
 /// # Errors
 /// If it takes nothing of the kind.
-pub(super) fn set_format(device: &File, format: &mut Format) -> io::Result<()> {
+pub(crate) fn set_format(device: &File, format: &mut Format) -> io::Result<()> {
     // SAFETY: The number says that the kernel reads and writes a `v4l2_format`,
     // whose size and layout `Format` has, and any bytes are a value of it. For
     // the kinds of format that are asked for here it holds no pointers.
@@ -112,6 +129,7 @@ mod tests {
         assert_eq!(offset_of!(PixelFormat, size_bytes), 20);
         assert_eq!(offset_of!(PixelFormat, private), 28);
         assert_eq!(offset_of!(PixelFormat, encoding), 36);
+        assert_eq!(offset_of!(PixelFormat, range), 40);
         assert_eq!(offset_of!(PixelFormat, curve), 44);
         assert_eq!((QUERY as u64, SET_FORMAT as u64), (0x8068_5600, 0xc0d0_5605));
     }

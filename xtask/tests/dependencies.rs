@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("tensor", &[]),
     ("kernels", &[]),
+    ("testing", &[]),
     ("quality", &["tensor"]),
     ("starter", &[]),
     ("pipeline", &["tensor"]),

@@ -1,33 +1,13 @@
 //! An instance allocates nothing: runs are counted by an allocator of our own.
 #![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use laterna_cpu::{CpuBackend, CpuOptions};
 use laterna_graph::op::{Activation, Conv2d};
 use laterna_graph::{
     Backend, BuildError, Builder, CompileOptions, Graph, MemoryWeights, Rate, TensorType,
 };
 use laterna_tensor::Tensor;
-
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use laterna_testing::{Counting, allocations};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -107,9 +87,9 @@ fn a_run_allocates_nothing() {
 
         let mut run = || {
             let mut outputs = [output.view_mut()];
-            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            let before = allocations();
             instance.run(&views, &mut outputs).unwrap();
-            ALLOCATIONS.load(Ordering::Relaxed) - before
+            allocations() - before
         };
         run();
         let counts: Vec<usize> = (0..10).map(|_| run()).collect();

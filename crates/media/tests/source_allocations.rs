@@ -1,33 +1,14 @@
 //! Once it runs, a source allocates nothing: an allocator of our own counts.
 #![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use laterna_media::source::{Pace, Spec, open, push};
 use laterna_pipeline::port::{Clock, Read, Source};
 use laterna_pipeline::{Image, Size, SystemClock};
-
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use laterna_testing::{Counting, allocations};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -74,9 +55,9 @@ fn count(source: &mut dyn Source, mut feed: impl FnMut()) -> usize {
         }
     };
     read(10);
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = allocations();
     read(20);
-    ALLOCATIONS.load(Ordering::Relaxed) - before
+    allocations() - before
 }
 
 fn write_y4m(folder: &Path) -> String {

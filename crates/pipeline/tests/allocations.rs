@@ -1,34 +1,15 @@
 //! In the steady state no thread allocates: an allocator of our own counts.
 #![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use laterna_pipeline::frame::Step;
 use laterna_pipeline::pace::Rate;
 use laterna_pipeline::sim::SimClock;
+use laterna_testing::{Counting, allocations};
 
 mod support;
 use support::{Camera, Model, Rig, Screen, ms};
-
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -62,9 +43,9 @@ fn a_frame_allocates_nothing() {
         rig.show("stalled", rate, &stalled);
     }
     rig.clock.sleep(Duration::from_secs(10));
-    let (frames, before) = (rig.pipeline.counts(), ALLOCATIONS.load(Ordering::Relaxed));
+    let (frames, before) = (rig.pipeline.counts(), allocations());
     rig.clock.sleep(Duration::from_secs(30));
-    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    let allocations = allocations() - before;
     let generated = rig.pipeline.counts().generated - frames.generated;
     rig.pipeline.stop(Duration::from_secs(1));
     assert!(generated > 500, "{generated}");

@@ -72,6 +72,10 @@ impl Source for Switch {
         self.hub.source_ended();
         Ok(Read::Nothing)
     }
+
+    fn rests(&self) -> bool {
+        self.source.rests() && !self.has_ended
+    }
 }
 
 impl Switch {

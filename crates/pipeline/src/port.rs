@@ -26,6 +26,13 @@ pub trait Source: Send {
     /// # Errors
     /// If there are no more pictures to be had until the source is opened anew.
     fn read(&mut self, image: &mut Image) -> Result<Read, PortError>;
+
+    /// Whether it may be left unread while no picture is wanted: nothing queues
+    /// meanwhile, and the next read gives a current picture. What makes pictures
+    /// only when it is read then takes no time from the model.
+    fn rests(&self) -> bool {
+        false
+    }
 }
 
 /// What a source read.

@@ -38,6 +38,11 @@ pub(super) trait Frames: Send {
 
     /// Pictures before `at` need not be made, if leaving them out saves work.
     fn skip_to(&mut self, _at: Duration) {}
+
+    /// Whether leaving pictures out saves all their work.
+    fn are_drawn(&self) -> bool {
+        false
+    }
 }
 
 /// What came of asking for the next picture.
@@ -106,8 +111,11 @@ impl<F: Frames> Player<F> {
     }
 
     fn read_live(&mut self, image: &mut Image) -> Result<Read, SourceError> {
-        let until = self.clock.now() + PATIENCE;
-        let due = match self.due {
+        let now = self.clock.now();
+        let until = now + PATIENCE;
+        // What was drawn before a rest may be over.
+        let is_current = |due: &Duration| !self.rests() || *due >= now;
+        let due = match self.due.filter(is_current) {
             Some(due) => due,
             None => match self.decode(until)? {
                 Next::Picture { at } => at,
@@ -175,6 +183,10 @@ impl<F: Frames> Source for Player<F> {
             Pace::Live => self.read_live(image)?,
             Pace::Offline => self.read_offline(image)?,
         })
+    }
+
+    fn rests(&self) -> bool {
+        self.frames.are_drawn() && self.pace == Pace::Live
     }
 }
 

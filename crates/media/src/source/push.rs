@@ -3,10 +3,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use laterna_pipeline::port::{Clock, PortError, Read, Source};
-use laterna_pipeline::{Image, Slot, Taken};
+use laterna_pipeline::{Bell, Image, Slot, Taken};
 
 use super::player::PATIENCE;
 
@@ -23,6 +23,9 @@ struct Shared {
     free: Slot<Image>,
     failure: Mutex<Option<PortError>>,
     is_over: AtomicBool,
+    /// A picture is being waited for.
+    is_wanted: AtomicBool,
+    wanted: Bell,
 }
 
 /// The end that is fed. When it is dropped, the source ends after the last
@@ -56,6 +59,36 @@ impl Pusher {
     pub fn is_read(&self) -> bool {
         !self.shared.pictures.is_closed()
     }
+
+    /// What tells when the next picture is wanted, for another thread.
+    pub fn demand(&self) -> Demand {
+        Demand { shared: Arc::clone(&self.shared) }
+    }
+}
+
+/// When pictures are wanted. Those that come earlier need not even be decoded.
+#[derive(Clone, Debug)]
+pub struct Demand {
+    shared: Arc<Shared>,
+}
+
+impl Demand {
+    /// Waits until a picture is wanted, for at most `limit` of the system's time;
+    /// says whether one is.
+    pub fn wait(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        loop {
+            let seen = self.shared.wanted.rings();
+            if self.shared.is_wanted.load(Ordering::Acquire) {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            self.shared.wanted.wait_for(seen, left);
+        }
+    }
 }
 
 impl Drop for Pusher {
@@ -75,8 +108,12 @@ impl Source for PushSource {
         // Looked at first: what is pushed before the end is then seen below.
         let is_over = self.shared.is_over.load(Ordering::Acquire);
         let deadline = self.clock.now() + PATIENCE;
+        if !self.shared.is_wanted.swap(true, Ordering::AcqRel) {
+            self.shared.wanted.ring();
+        }
         match self.shared.pictures.take(&*self.clock, Some(deadline)) {
             Taken::Value((mut picture, captured)) => {
+                self.shared.is_wanted.store(false, Ordering::Release);
                 std::mem::swap(&mut picture, image);
                 self.shared.free.put(picture);
                 Ok(Read::Picture { captured })
@@ -85,6 +122,11 @@ impl Source for PushSource {
             Taken::Late => Ok(Read::Nothing),
             Taken::Closed => Ok(Read::End),
         }
+    }
+
+    /// The newest picture waits in its slot.
+    fn rests(&self) -> bool {
+        true
     }
 }
 
@@ -128,6 +170,19 @@ mod tests {
         assert_eq!(source.read(&mut image).unwrap(), Read::Picture { captured: 2 * MS });
         assert_eq!((image.rgb()[0], clock.now()), (2, PATIENCE));
         assert_eq!(source.read(&mut image).unwrap(), Read::Nothing);
+    }
+
+    #[test]
+    fn a_picture_is_wanted_from_a_read_until_it_has_one() {
+        let (pusher, mut source) = pair(Arc::new(SimClock::new()));
+        let (demand, mut image) = (pusher.demand(), Image::default());
+        assert!(!demand.wait(MS));
+        assert_eq!(source.read(&mut image).unwrap(), Read::Nothing);
+        assert!(demand.wait(Duration::from_secs(60)));
+        pusher.push(&mut pixel(1), MS);
+        assert!(demand.wait(MS), "it has not been read yet");
+        source.read(&mut image).unwrap();
+        assert!(!demand.wait(MS));
     }
 
     #[test]

@@ -122,4 +122,8 @@ impl Frames for Still {
     fn skip_to(&mut self, at: Duration) {
         self.index = self.index.max((at.as_secs_f64() * self.fps).ceil() as u64);
     }
+
+    fn are_drawn(&self) -> bool {
+        true
+    }
 }

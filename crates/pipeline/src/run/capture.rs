@@ -1,5 +1,6 @@
-//! The capture thread: reads the source as fast as it gives pictures and keeps
-//! the newest. A source that fails is opened again until it works.
+//! The capture thread: reads the source as fast as it gives pictures, or as they
+//! are wanted, and keeps the newest. A source that fails is opened again until it
+//! works.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +56,9 @@ impl<S: Send + Sync + 'static> Capture<'_, S> {
     /// Reads until the pipeline stops or the source ends.
     fn read_all(&mut self, mut source: Box<dyn Source>) -> Result<(), PortError> {
         while !self.shared.is_stopped() {
+            if source.rests() && self.shared.demand.wait(&*self.shared.clock).is_none() {
+                return Ok(());
+            }
             let read = |image: &mut Image| guarded(|| source.read(image));
             let (image, read) = self.pool.fill(|_| true, Image::default, read);
             match read? {

@@ -47,33 +47,40 @@ fn open(request: &Request<'_>) -> Result<Opened, SourceError> {
     let fps = request.want.fps_or(FPS);
     let info = Info { size: Some(size), fps: Some(fps), ..Info::named(&request.text) };
     let counter = request.want.counter;
-    Ok(request.play(Synthetic { scene: Scene::new(size), fps, counter, index: 0 }, info))
+    Ok(request.play(Synthetic { scene: Scene::new(size), fps, counter, next: 0.0 }, info))
 }
 
 struct Synthetic {
     scene: Scene,
     fps: f64,
     counter: bool,
-    index: u64,
+    /// Time of the next picture in seconds.
+    next: f64,
 }
 
 impl Frames for Synthetic {
     fn next(&mut self, image: &mut Image) -> Result<Next, SourceError> {
-        let seconds = self.index as f64 / self.fps;
+        let seconds = self.next;
         self.scene.draw(seconds, image);
         if self.counter {
-            counter::draw(image, (self.index % u64::from(counter::LIMIT)) as u32);
+            let number = (seconds * self.fps).round() as u64;
+            counter::draw(image, (number % u64::from(counter::LIMIT)) as u32);
         }
-        self.index += 1;
+        self.next += 1.0 / self.fps;
         Ok(Next::Picture { at: Duration::from_secs_f64(seconds) })
     }
 
     fn rewind(&mut self) -> Result<(), SourceError> {
-        self.index = 0;
+        self.next = 0.0;
         Ok(())
     }
 
+    /// There is a picture for every moment: the next one is of that very time.
     fn skip_to(&mut self, at: Duration) {
-        self.index = self.index.max((at.as_secs_f64() * self.fps).floor() as u64);
+        self.next = self.next.max(at.as_secs_f64());
+    }
+
+    fn are_drawn(&self) -> bool {
+        true
     }
 }

@@ -14,7 +14,7 @@ use laterna_pipeline::stats::Snapshot;
 use thiserror::Error;
 
 /// A live session. Methods are called from the server's threads: all but
-/// [`App::command`] and [`App::push`] must return at once.
+/// [`App::command`], [`App::push`] and [`App::wait_for_demand`] must return at once.
 pub trait App: Send + Sync + 'static {
     /// Time of the pipeline's clock, which frames are stamped with.
     fn now(&self) -> Duration;
@@ -38,16 +38,30 @@ pub trait App: Send + Sync + 'static {
     /// If there can be no more.
     fn attach(&self, name: &str, rate: Rate, sink: Box<dyn Sink>) -> Result<Attachment, Refused>;
 
+    /// Waits until a picture of a browser's camera is wanted, for at most `limit`.
+    fn wait_for_demand(&self, limit: Duration) -> Demand;
+
     /// Takes a picture of a browser's camera out of `image` and leaves a used
-    /// buffer there. `captured` is a time of the clock. False if the session
-    /// takes its pictures from elsewhere.
-    fn push(&self, image: &mut Image, captured: Duration) -> bool;
+    /// buffer there; one that the session does not want is forgotten. `captured`
+    /// is a time of the clock.
+    fn push(&self, image: &mut Image, captured: Duration);
 
     /// The frame on display, if there is one yet.
     fn frame(&self) -> Option<Arc<Frame>>;
 
     /// A JPEG encoder; each place where pictures go has one of its own.
     fn encoder(&self) -> Box<dyn EncodeJpeg>;
+}
+
+/// Whether a picture is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// At once.
+    Now,
+    /// When the model is nearly free again.
+    Later,
+    /// The session takes its pictures from elsewhere.
+    None,
 }
 
 /// Encodes pictures as JPEG.

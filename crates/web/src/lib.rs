@@ -22,6 +22,6 @@ mod server;
 mod shrink;
 mod socket;
 
-pub use app::{App, Attachment, EncodeJpeg, Refused};
+pub use app::{App, Attachment, Demand, EncodeJpeg, Refused};
 pub use options::{Limits, Options, PORT, ServeError};
 pub use server::Server;

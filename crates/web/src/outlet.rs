@@ -205,7 +205,11 @@ impl OutletSink {
 impl Sink for OutletSink {
     fn show(&mut self, shown: &Shown<'_>) -> Result<(), PortError> {
         let picture = self.picture(shown)?;
-        Ok(self.outlet.deliver(picture, self.patience)?)
+        match self.outlet.deliver(picture, self.patience) {
+            // Who closed it detaches it too: nothing has failed.
+            Ok(()) | Err(Closed::Gone) => Ok(()),
+            Err(slow) => Err(slow.into()),
+        }
     }
 }
 

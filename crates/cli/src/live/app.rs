@@ -11,7 +11,7 @@ use laterna_pipeline::frame::Frame;
 use laterna_pipeline::pace::Rate;
 use laterna_pipeline::port::{Clock, Sink};
 use laterna_pipeline::stats::Snapshot;
-use laterna_web::{App, Attachment, EncodeJpeg, Refused};
+use laterna_web::{App, Attachment, Demand, EncodeJpeg, Refused};
 
 use super::ports::LivePorts;
 
@@ -54,8 +54,12 @@ impl App for Page {
         Ok(Attachment::new(id.number(), move || session.remove_sink(id)))
     }
 
-    fn push(&self, image: &mut Image, captured: Duration) -> bool {
-        self.ports.push(image, captured)
+    fn wait_for_demand(&self, limit: Duration) -> Demand {
+        self.ports.wait_for_demand(limit)
+    }
+
+    fn push(&self, image: &mut Image, captured: Duration) {
+        self.ports.push(image, captured);
     }
 
     fn frame(&self) -> Option<Arc<Frame>> {

@@ -14,6 +14,8 @@ use laterna_pipeline::Image;
 use laterna_pipeline::frame::Frame;
 use laterna_pipeline::port::{Clock, PortError, Sink, Source, Stage};
 
+use laterna_web::Demand;
+
 use super::stage::painter;
 use crate::backends::BackendArgs;
 use crate::console::Console;
@@ -69,10 +71,25 @@ impl LivePorts {
         Self { clock, backend, console, folder, counter, first: first.to_owned(), pusher }
     }
 
-    /// Takes a page's picture, if those are wanted.
-    pub fn push(&self, image: &mut Image, captured: Duration) -> bool {
+    /// Waits until a page's picture is wanted, for at most `limit`.
+    pub fn wait_for_demand(&self, limit: Duration) -> Demand {
         let pusher = self.pusher.lock().unwrap_or_else(PoisonError::into_inner);
-        pusher.as_ref().is_some_and(|pusher| pusher.push(image, captured))
+        let demand = pusher.as_ref().filter(|pusher| pusher.is_read()).map(push::Pusher::demand);
+        // Waiting, it must not keep others from the pusher.
+        drop(pusher);
+        match demand {
+            None => Demand::None,
+            Some(demand) if demand.wait(limit) => Demand::Now,
+            Some(_) => Demand::Later,
+        }
+    }
+
+    /// Takes a page's picture, if those are wanted.
+    pub fn push(&self, image: &mut Image, captured: Duration) {
+        let pusher = self.pusher.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pusher) = &*pusher {
+            pusher.push(image, captured);
+        }
     }
 
     fn open_browser(&self) -> Box<dyn Source> {

@@ -74,7 +74,7 @@ pub(crate) enum Reply<'a> {
     Answer(Answer<'a>),
     /// A message that was not understood.
     Error(&'a str),
-    /// As many pictures have been taken: send the next one.
+    /// As many pictures have come: send the next one.
     Next(u64),
     /// Another page gives the pictures now.
     Feeding(bool),

@@ -14,6 +14,7 @@ use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::SplitStream;
 use laterna_control::Command;
@@ -27,7 +28,7 @@ use crate::publish::text;
 use crate::reply::Problem;
 use crate::server::{Connection, Count, Shared};
 use message::{Answer, Reply, Request, UPLOAD_HEADER_BYTES, Wanted};
-use upload::Uploads;
+use upload::{Received, Uploads};
 
 pub(crate) use upload::Feeder;
 
@@ -146,12 +147,7 @@ async fn read(client: &Client, mut receiver: SplitStream<WebSocket>) -> Gone {
         }
         let handled = match message {
             Message::Text(text) => handle(client, &text).await,
-            Message::Binary(picture) => {
-                if client.is_feeding() && client.uploads.put(picture) {
-                    client.shared.count(Count::Replaced);
-                }
-                Ok(())
-            }
+            Message::Binary(picture) => picture_came(client, picture).await,
             Message::Close(_) => return Gone,
             Message::Ping(_) | Message::Pong(_) => Ok(()),
         };
@@ -170,6 +166,20 @@ async fn handle(client: &Client, text: &str) -> Result<(), Gone> {
     match serde_json::from_str::<Request>(text) {
         Ok(request) => request_made(client, request).await,
         Err(error) => malformed(client, &error.to_string()).await,
+    }
+}
+
+async fn picture_came(client: &Client, picture: Bytes) -> Result<(), Gone> {
+    if !client.is_feeding() {
+        return Ok(());
+    }
+    let Received { replaced, next } = client.uploads.put(picture);
+    if replaced {
+        client.shared.count(Count::Replaced);
+    }
+    match next {
+        Some(received) => client.reply(&Reply::Next(received)).await,
+        None => Ok(()),
     }
 }
 

@@ -17,7 +17,7 @@ use zune_jpeg::JpegDecoder;
 
 use super::message::{self, Reply, UploadError};
 use super::{Client, Gone};
-use crate::app::App;
+use crate::app::{App, Demand};
 use crate::options::Limits;
 use crate::server::Count;
 
@@ -27,6 +27,9 @@ pub(crate) type Feeder = Option<u64>;
 /// A page's time is not believed to be further from the server's.
 const OLDEST: Duration = Duration::from_secs(1);
 
+/// Longest wait for the session to want a picture; then it is asked again.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// While the session takes its pictures from elsewhere, the page is asked for
 /// one so often.
 const UNWANTED: Duration = Duration::from_millis(100);
@@ -34,34 +37,65 @@ const UNWANTED: Duration = Duration::from_millis(100);
 /// A place for the newest picture that came.
 #[derive(Debug, Default)]
 pub(super) struct Uploads {
-    newest: Mutex<Option<Bytes>>,
+    place: Mutex<Place>,
     ready: Notify,
 }
 
+#[derive(Debug, Default)]
+struct Place {
+    newest: Option<Bytes>,
+    /// Pictures that came so far.
+    received: u64,
+    /// The session takes its pictures from elsewhere.
+    is_idle: bool,
+}
+
+/// What became of a picture that came.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Received {
+    /// It took the place of one that was not used.
+    pub(super) replaced: bool,
+    /// The page is to send the next one at once, so that the newest is here when
+    /// one is wanted: how many it sent so far.
+    pub(super) next: Option<u64>,
+}
+
 impl Uploads {
-    /// Whether it replaced one that nobody had taken.
-    pub(super) fn put(&self, message: Bytes) -> bool {
-        let replaced = self.lock().replace(message).is_some();
+    pub(super) fn put(&self, message: Bytes) -> Received {
+        let mut place = self.lock();
+        place.received += 1;
+        let replaced = place.newest.replace(message).is_some();
+        let next = (!place.is_idle).then_some(place.received);
+        drop(place);
         self.ready.notify_one();
-        replaced
+        Received { replaced, next }
     }
 
-    async fn take(&self) -> Bytes {
-        loop {
-            let newest = self.lock().take();
-            if let Some(message) = newest {
-                return message;
-            }
+    /// Waits until there is a picture.
+    async fn filled(&self) {
+        while self.lock().newest.is_none() {
             self.ready.notified().await;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Bytes>> {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn take(&self) -> Option<Bytes> {
+        self.lock().newest.take()
+    }
+
+    /// Whether pictures are used; says so only if it is news.
+    fn set_idle(&self, is_idle: bool) -> Option<u64> {
+        let mut place = self.lock();
+        let is_news = std::mem::replace(&mut place.is_idle, is_idle) != is_idle;
+        is_news.then_some(place.received)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Decodes what comes, gives it to the session and asks for the next.
+/// Decodes the newest picture whenever the session wants one. Those between are
+/// left as they came: decoding takes time from the model.
 pub(super) async fn run(client: &Client) -> Gone {
     let Err(gone) = take_all(client).await;
     gone
@@ -69,25 +103,42 @@ pub(super) async fn run(client: &Client) -> Gone {
 
 async fn take_all(client: &Client) -> Result<Infallible, Gone> {
     let mut image = Image::default();
-    let mut taken = 0;
     loop {
-        let message = client.uploads.take().await;
-        let (app, limits) = (Arc::clone(&client.shared.app), client.shared.limits);
-        let work = move || {
-            let pushed = push(&*app, &limits, &message, &mut image);
-            (image, pushed)
-        };
-        let Ok((used, pushed)) = spawn_blocking(work).await else { return Err(Gone) };
-        image = used;
-        client.shared.count(if pushed.is_ok() { Count::Pictures } else { Count::Malformed });
-        if let Err(error) = &pushed {
-            client.reply(&Reply::Error(&error.to_string())).await?;
+        client.uploads.filled().await;
+        let app = Arc::clone(&client.shared.app);
+        let asked = spawn_blocking(move || app.wait_for_demand(PATIENCE)).await;
+        match asked.map_err(|_| Gone)? {
+            Demand::Now => image = take(client, image).await?,
+            Demand::Later => {}
+            Demand::None => rest(client).await?,
         }
-        if pushed == Ok(false) {
-            sleep(UNWANTED).await;
-        }
-        taken += 1;
-        client.reply(&Reply::Next(taken)).await?;
+    }
+}
+
+/// Takes the newest picture; `image` is a buffer, and comes back as one.
+async fn take(client: &Client, mut image: Image) -> Result<Image, Gone> {
+    let Some(message) = client.uploads.take() else { return Ok(image) };
+    let (app, limits) = (Arc::clone(&client.shared.app), client.shared.limits);
+    let work = move || {
+        let pushed = push(&*app, &limits, &message, &mut image);
+        (image, pushed)
+    };
+    let (image, pushed) = spawn_blocking(work).await.map_err(|_| Gone)?;
+    client.shared.count(if pushed.is_ok() { Count::Pictures } else { Count::Malformed });
+    if let Err(error) = &pushed {
+        client.reply(&Reply::Error(&error.to_string())).await?;
+    }
+    Ok(image)
+}
+
+/// Nobody wants the picture: forgets it and asks for another after a while.
+async fn rest(client: &Client) -> Result<(), Gone> {
+    client.uploads.set_idle(true);
+    client.uploads.take();
+    sleep(UNWANTED).await;
+    match client.uploads.set_idle(false) {
+        Some(received) => client.reply(&Reply::Next(received)).await,
+        None => Ok(()),
     }
 }
 
@@ -96,12 +147,13 @@ fn push(
     limits: &Limits,
     message: &Bytes,
     image: &mut Image,
-) -> Result<bool, UploadError> {
+) -> Result<(), UploadError> {
     let (captured, jpeg) = message::decode(message)?;
     decode(&jpeg, limits.picture_side, image)?;
     let now = app.now();
     let captured = captured.clamp(now.saturating_sub(OLDEST), now);
-    Ok(app.push(image, captured))
+    app.push(image, captured);
+    Ok(())
 }
 
 /// Decodes `jpeg` into `image`. Nothing is allocated for a picture that is too
@@ -168,9 +220,21 @@ mod tests {
     #[test]
     fn the_newest_picture_is_taken() {
         let uploads = Uploads::default();
-        assert!(!uploads.put(Bytes::from_static(b"1")));
-        assert!(uploads.put(Bytes::from_static(b"2")));
+        let received = |replaced, next| Received { replaced, next };
+        assert_eq!(uploads.put(Bytes::from_static(b"1")), received(false, Some(1)));
+        assert_eq!(uploads.put(Bytes::from_static(b"2")), received(true, Some(2)));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        assert_eq!(runtime.block_on(uploads.take()), Bytes::from_static(b"2"));
+        runtime.block_on(uploads.filled());
+        assert_eq!(uploads.take(), Some(Bytes::from_static(b"2")));
+        assert_eq!(uploads.take(), None);
+    }
+
+    #[test]
+    fn pictures_that_nobody_wants_are_not_asked_for() {
+        let uploads = Uploads::default();
+        assert_eq!(uploads.set_idle(true), Some(0));
+        assert_eq!(uploads.put(Bytes::from_static(b"1")).next, None);
+        assert_eq!(uploads.set_idle(false), Some(1));
+        assert_eq!(uploads.put(Bytes::from_static(b"2")).next, Some(2));
     }
 }

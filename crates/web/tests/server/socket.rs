@@ -124,8 +124,8 @@ fn a_page_feeds_its_camera_and_is_asked_for_each_picture() {
         assert_eq!(socket.text("next"), taken);
     }
     socket.upload(0, b"no picture at all");
-    assert!(socket.text("error").as_str().unwrap().contains("JPEG"));
     assert_eq!(socket.text("next"), 21);
+    assert!(socket.text("error").as_str().unwrap().contains("JPEG"));
     socket.send(r#"{"view":{}}"#);
     let shown = until_red(&mut socket);
     // A time from nowhere counts as at most now.
@@ -159,7 +159,9 @@ fn of_two_pages_that_feed_the_later_wins() {
     first.text("clock");
     second.upload(0, &jpeg(8, 8, [0; 3]));
     assert_eq!(second.text("next"), 1);
-    assert!(rig.get("/metrics").text().contains("what=\"browser_pictures\"} 1\n"));
+    rig.until("one picture is taken", |_| {
+        rig.get("/metrics").text().contains("what=\"browser_pictures\"} 1\n")
+    });
 }
 
 #[test]

@@ -23,7 +23,7 @@ use laterna_pipeline::settings::{Live, Settings};
 use laterna_pipeline::stats::Snapshot;
 use laterna_pipeline::{Image, Parts, Pipeline, Size, Slot, SystemClock, Taken};
 use laterna_tensor::Tensor;
-use laterna_web::{App, Attachment, EncodeJpeg, Refused};
+use laterna_web::{App, Attachment, Demand, EncodeJpeg, Refused};
 
 /// Of the built-in picture.
 const CAMERA: Size = Size::new(640, 480);
@@ -219,12 +219,15 @@ impl App for Fake {
         Ok(Attachment::new(id.number(), move || pipeline.remove_sink(id)))
     }
 
-    fn push(&self, image: &mut Image, captured: Duration) -> bool {
+    fn wait_for_demand(&self, _: Duration) -> Demand {
+        Demand::Now
+    }
+
+    fn push(&self, image: &mut Image, captured: Duration) {
         let picture = std::mem::take(image);
         if let Some((replaced, _)) = self.inner.pictures.put((picture, captured)) {
             *image = replaced;
         }
-        self.inner.from_browser.load(Ordering::Acquire)
     }
 
     fn frame(&self) -> Option<Arc<Frame>> {

@@ -1,0 +1,219 @@
+//! What is measured, one function for each.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use laterna_media::source::counter;
+use serde_json::{Value, json};
+
+use crate::Scale;
+use crate::camera::{Camera, TICK};
+use crate::command::{Holdings, Live, bench_ms};
+use crate::figures::{median, percentile, round, summary};
+use crate::page::{Page, decode};
+
+/// Left out at the beginning, when caches are cold.
+const WARM_UP: Duration = Duration::from_secs(2);
+
+/// Glass to glass: a camera draws the time into its pictures, a page reads it
+/// from the paintings. One clock, and nothing of the session's own stamps. The
+/// strength is low, so that the digits survive; the work is the same at any.
+pub fn latency(scale: Scale) -> Value {
+    let still = ["--strength", "0.1", "--smoothing", "0", "--feedback", "0"];
+    let live = Live::start(scale.size, &[&["--input", "browser"], &still[..]].concat());
+    let start = Instant::now();
+    let _camera = Camera::start(&live.host, start);
+    let mut page = Page::viewing(&live.host);
+    let (mut latencies, mut unread, mut sequence) = (Vec::new(), 0, 0);
+    let end = start + WARM_UP + scale.length;
+    while let Some(picture) = page.picture(end) {
+        let image = (!picture.jpeg.is_empty()).then(|| decode(&picture.jpeg));
+        let shown = start.elapsed();
+        page.acknowledge(&picture);
+        assert!(picture.sequence >= sequence, "pictures came out of order");
+        sequence = picture.sequence;
+        let Some(image) = image.filter(|_| picture.is_unique) else { continue };
+        match counter::read(&image) {
+            Some(ticks) if shown > WARM_UP => {
+                latencies.push((shown.as_secs_f64() - f64::from(ticks) * TICK.as_secs_f64()) * 1e3);
+            }
+            Some(_) => {}
+            None => unread += 1,
+        }
+    }
+    assert!(latencies.len() > 3 * unread && !latencies.is_empty(), "the digits are not legible");
+    assert!(latencies.iter().all(|&ms| ms > 0.0), "a picture came before it was captured");
+    let infer = infer_ms(&live);
+    json!({
+        "camera_to_page_ms": summary(&latencies),
+        "unread": unread,
+        "infer_ms": round(infer),
+        "p95_over_infer_ms": round(percentile(&latencies, 0.95) - infer),
+    })
+}
+
+/// From the synthetic scene to the session's own sink, with no page open.
+pub fn source(scale: Scale) -> Value {
+    let live = Live::start(scale.size, &["--input", "synthetic"]);
+    thread::sleep(WARM_UP + scale.length);
+    let statistics = live.statistics();
+    let infer = infer_ms(&live);
+    let latency = &statistics["sinks"][0]["latency"]["recent"];
+    let p95 = latency["p95_ms"].as_f64().unwrap();
+    assert!(p95 >= infer, "latency holds the time of painting");
+    json!({ "latency_ms": latency, "infer_ms": round(infer), "p95_by_infer": round(p95 / infer) })
+}
+
+/// Unique frames a second with a page open, beside `laterna bench`, alternating.
+pub fn rate(scale: Scale) -> Value {
+    let (mut live_fps, mut bench_fps) = (Vec::new(), Vec::new());
+    for _ in 0..scale.rounds {
+        bench_fps.push(1e3 / bench_ms(scale.size, 20));
+        let live = Live::start(scale.size, &["--input", "synthetic"]);
+        let mut page = Page::viewing(&live.host);
+        take(&mut page, WARM_UP);
+        live_fps.push(take(&mut page, scale.length).fps());
+        drop(live);
+    }
+    bench_fps.push(1e3 / bench_ms(scale.size, 20));
+    let ratio = median(&live_fps) / median(&bench_fps);
+    json!({ "live_fps": live_fps, "bench_fps": bench_fps, "ratio": round(ratio) })
+}
+
+/// Two pages that take pictures, then a third that takes none beside them.
+pub fn clients(scale: Scale) -> Value {
+    let live = Live::start(scale.size, &["--input", "synthetic"]);
+    let mut pages = [Page::viewing(&live.host), Page::viewing(&live.host)];
+    both(&mut pages, WARM_UP);
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    for _ in 0..scale.rounds {
+        alone.extend(both(&mut pages, scale.length / 3));
+        // Less than the patience of the session, which then drops it.
+        let stalled = Page::viewing(&live.host);
+        beside.extend(both(&mut pages, scale.length / 3));
+        drop(stalled);
+    }
+    assert!(beside.iter().all(|&fps| fps > 0.0), "a page got nothing");
+    let ratio = median(&beside) / median(&alone);
+    json!({ "alone_fps": alone, "beside_a_stalled_one_fps": beside, "ratio": round(ratio) })
+}
+
+/// Random changes each second, for long: memory, threads and descriptors stay,
+/// and no picture is late.
+pub fn soak(scale: Scale) -> Value {
+    let live = Live::start(scale.size, &["--input", "synthetic"]);
+    let mut page = Page::viewing(&live.host);
+    take(&mut page, WARM_UP);
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let (mut holdings, mut gaps, mut pictures) = (Vec::new(), Vec::new(), 0);
+    let end = Instant::now() + scale.soak;
+    let settled = Instant::now() + scale.soak / 10;
+    while Instant::now() < end {
+        live.ask("PATCH", "/api/v1/controls", &random.change().to_string());
+        let taken = take(&mut page, Duration::from_secs(1));
+        pictures += taken.gaps_ms.len();
+        gaps.extend(taken.gaps_ms);
+        if Instant::now() > settled {
+            holdings.push(live.holdings());
+        }
+    }
+    let limit = 3.0 * median(&gaps);
+    let failed = live.statistics()["frames"]["failed"].as_u64();
+    assert_eq!(failed, Some(0), "no frame fails");
+    json!({
+        "seconds": scale.soak.as_secs(),
+        "pictures": pictures,
+        "gap_ms": summary(&gaps),
+        "gaps_over_three_medians": gaps.iter().filter(|&&gap| gap > limit).count(),
+        "first": holdings.first(),
+        "last": holdings.last(),
+        "rss_spread": spread(&holdings),
+        "threads": range(holdings.iter().map(|held| held.threads)),
+        "descriptors": range(holdings.iter().map(|held| held.descriptors)),
+    })
+}
+
+/// The median time of a painting in the last seconds.
+fn infer_ms(live: &Live) -> f64 {
+    live.statistics()["infer"]["recent"]["p50_ms"].as_f64().unwrap()
+}
+
+/// What a page got.
+struct Taken {
+    unique: usize,
+    seconds: f64,
+    /// Between the arrivals of unique pictures.
+    gaps_ms: Vec<f64>,
+}
+
+impl Taken {
+    fn fps(&self) -> f64 {
+        self.unique as f64 / self.seconds
+    }
+}
+
+/// Takes pictures for some time.
+fn take(page: &mut Page, length: Duration) -> Taken {
+    let start = Instant::now();
+    let mut came: Vec<Instant> = Vec::new();
+    while let Some(picture) = page.picture(start + length) {
+        page.acknowledge(&picture);
+        if picture.is_unique {
+            came.push(picture.came);
+        }
+    }
+    let gap = |pair: &[Instant]| (pair[1] - pair[0]).as_secs_f64() * 1e3;
+    let gaps_ms = came.windows(2).map(gap).collect();
+    Taken { unique: came.len(), seconds: start.elapsed().as_secs_f64(), gaps_ms }
+}
+
+/// The rates of two pages at once.
+fn both(pages: &mut [Page; 2], length: Duration) -> Vec<f64> {
+    thread::scope(|scope| {
+        let taking = pages.each_mut().map(|page| scope.spawn(move || take(page, length).fps()));
+        taking.into_iter().map(|taking| taking.join().unwrap()).collect()
+    })
+}
+
+/// How far memory went from its median, as a share.
+fn spread(holdings: &[Holdings]) -> f64 {
+    let rss: Vec<f64> = holdings.iter().map(|held| held.rss_kib as f64).collect();
+    let middle = median(&rss).max(1.0);
+    let farthest = rss.iter().map(|rss| (rss - middle).abs()).fold(0.0, f64::max);
+    (farthest / middle * 1e4).round() / 1e4
+}
+
+fn range(counts: impl Iterator<Item = usize> + Clone) -> [Option<usize>; 2] {
+    [counts.clone().min(), counts.max()]
+}
+
+/// The same changes in each run (xorshift64*).
+struct Random(u64);
+
+impl Random {
+    /// From 0 to 1.
+    fn next(&mut self) -> f64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn change(&mut self) -> Value {
+        const PROMPTS: [&str; 4] = ["oil painting", "pencil sketch", "pop art", "ink on silk"];
+        let value = self.next();
+        match (self.next() * 7.0) as usize {
+            0 => json!({ "strength": value }),
+            1 => json!({ "feedback": value * 0.9 }),
+            2 => json!({ "smoothing": value * 0.9 }),
+            3 => json!({ "camera": value }),
+            4 => json!({ "seed": (value * 1e6) as u64 }),
+            5 => json!({ "mirror": value > 0.5 }),
+            _ => {
+                let text = |share: f64| PROMPTS[(share * PROMPTS.len() as f64) as usize];
+                let second = json!({ "text": text(self.next()), "weight": 0.5 });
+                json!({ "prompts": [{ "text": text(value) }, second] })
+            }
+        }
+    }
+}

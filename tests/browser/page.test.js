@@ -9,6 +9,8 @@ import { browserPath, freePort, isFake, startBrowser, startServer } from "./serv
 
 const SHOTS = process.env.LATERNA_SHOTS ?? fileURLToPath(new URL("shots", import.meta.url));
 const DESKTOP = { width: 1360, height: 850 };
+/** The scene that the session draws itself: the one source that is everywhere. */
+const SERVER_SOURCE = "synthetic";
 const PHONE = { width: 390, height: 844 };
 
 const skip = browserPath ? false : "there is no Chromium here";
@@ -100,7 +102,7 @@ test("the page opens and is painted on", { skip }, async () => {
 });
 
 test("a prompt shows in the first frame painted with it", { skip }, async () => {
-  await set({ smoothing: 0, camera: 0, strength: 1, prompts: [{ text: "pencil sketch" }] });
+  await set({ smoothing: 0, feedback: 0, camera: 0, glide_s: 0, strength: 1, prompts: [{ text: "pencil sketch" }] });
   const page = await open();
   await painted(page, 5);
   const before = await colour(page);
@@ -184,7 +186,7 @@ test("the camera of the browser is painted", { skip }, async () => {
   assert.ok(await page.isHidden("#note"), "nothing says that it is a test picture");
   await page.screenshot({ path: `${SHOTS}/camera.png` });
   await set({ strength: 0.8 });
-  await page.selectOption("#server-source", { index: 1 });
+  await page.selectOption("#server-source", SERVER_SOURCE);
   await until("the server's source is back", async () => (await state()).source.spec !== "browser");
   await page.waitForSelector('#use-camera[aria-pressed="false"]');
   await page.context().close();
@@ -207,7 +209,7 @@ test("a picture file is painted", { skip }, async () => {
     return r > 200 && g < 60 && b < 60;
   });
   await set({ strength: 0.8 });
-  await page.selectOption("#server-source", { index: 1 });
+  await page.selectOption("#server-source", SERVER_SOURCE);
   await until("the server's source is back", async () => (await state()).source.spec !== "browser");
   await page.context().close();
 });

@@ -10,7 +10,7 @@ import { chromium } from "playwright-core";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-/** What is tested: prints the page's address, ends with its standard input or SIGTERM. */
+/** What is tested: prints the page's address on either stream, ends with its standard input or SIGTERM. */
 const COMMAND = process.env.LATERNA_PAGE_COMMAND ?? "cargo run -q -p laterna-web --example fake -- {port}";
 
 /** Whether it is the session that paints by a known rule. */
@@ -30,16 +30,21 @@ export async function freePort() {
 /** Resolves with the address once it is printed. */
 export async function startServer(port) {
   const [program, ...args] = COMMAND.replace("{port}", port).split(" ");
-  const child = spawn(program, args, { cwd: ROOT, stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(program, args, { cwd: ROOT, stdio: ["pipe", "pipe", "pipe"] });
   const ended = new Promise((resolve) => child.once("exit", resolve));
   const url = await new Promise((resolve, reject) => {
     let printed = "";
     child.once("error", reject);
     child.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
-    child.stdout.on("data", (data) => {
+    const listen = (data) => {
       printed += data;
       const found = printed.match(/https?:\/\/\S+/);
       if (found) resolve(found[0]);
+    };
+    child.stdout.on("data", listen);
+    child.stderr.on("data", (data) => {
+      process.stderr.write(data);
+      listen(data);
     });
   });
   const stop = async () => {

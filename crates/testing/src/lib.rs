@@ -1,4 +1,7 @@
-//! What tests of several crates need: an allocator that counts.
+//! What tests of several crates need: an allocator that counts, and the page's
+//! tests in a browser.
+
+pub mod browser;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};

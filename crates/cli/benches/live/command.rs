@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
+use crate::threads;
+
 /// A session that runs, killed when dropped.
 pub struct Live {
     child: Child,
@@ -20,6 +22,7 @@ impl Live {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_laterna"));
         command.args(["run", "--port", "0", "--size", &size.to_string()]).args(args);
+        command.args(threads());
         command.current_dir(folder.path()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -85,7 +88,8 @@ pub struct Holdings {
 pub fn bench_ms(size: usize, frames: usize) -> f64 {
     let (size, frames) = (size.to_string(), frames.to_string());
     let args = ["bench", "--json", "--size", &size, "--frames", &frames];
-    let output = Command::new(env!("CARGO_BIN_EXE_laterna")).args(args).output().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_laterna"));
+    let output = command.args(args).args(threads()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     report["frame"]["median_ms"].as_f64().unwrap()

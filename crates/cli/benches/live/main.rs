@@ -2,9 +2,10 @@
 //! socket. Each scenario prints one JSON object.
 //!
 //! `cargo bench -p laterna-cli --bench live -- SCENARIO...` with some of
-//! `latency`, `source`, `rate`, `clients` and `soak` measures at full length, and
-//! `LATERNA_LIVE_SIZE` sets the size; without `--bench`, as in `cargo test`, all
-//! run for a moment on tiny pictures and what does not depend on time is checked.
+//! `latency`, `source`, `rate`, `clients` and `soak` measures at full length;
+//! `LATERNA_LIVE_SIZE` sets the size and `LATERNA_LIVE_THREADS` the threads that
+//! compute. Without `--bench`, as in `cargo test`, all run for a moment on tiny
+//! pictures and what does not depend on time is checked.
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot be made has failed")]
 
 mod camera;
@@ -54,12 +55,21 @@ fn main() {
 }
 
 fn full() -> Scale {
-    let size = std::env::var("LATERNA_LIVE_SIZE").ok().and_then(|size| size.parse().ok());
     let (length, soak) = (Duration::from_secs(20), Duration::from_secs(600));
-    Scale { size: size.unwrap_or(512), length, soak, rounds: 3 }
+    Scale { size: number("LATERNA_LIVE_SIZE").unwrap_or(512), length, soak, rounds: 3 }
+}
+
+fn number(variable: &str) -> Option<usize> {
+    std::env::var(variable).ok().map(|value| value.parse().expect(variable))
+}
+
+/// What both the session and `laterna bench` are told of threads.
+pub fn threads() -> Vec<String> {
+    let threads = number("LATERNA_LIVE_THREADS");
+    threads.map_or(Vec::new(), |threads| vec!["--threads".to_owned(), threads.to_string()])
 }
 
 fn brief() -> Scale {
     let (length, soak) = (Duration::from_secs(2), Duration::from_secs(4));
-    Scale { size: 64, length, soak, rounds: 1 }
+    Scale { size: 128, length, soak, rounds: 1 }
 }

@@ -67,6 +67,14 @@ fn offline_the_scene_comes_as_fast_as_it_is_drawn() {
     assert_eq!(times_ms(&pictures), [0, 100, 200, 300]);
     let numbers: Vec<_> = pictures.iter().map(|(_, image)| counter::read(image)).collect();
     assert_eq!(numbers, [Some(0), Some(1), Some(2), Some(3)]);
+    for (text, fps) in [("synthetic", 30.0), ("synthetic:60", 60.0)] {
+        let opened = open(&text.parse().unwrap(), &clock(), Pace::Live).unwrap();
+        assert_eq!(opened.info.fps, Some(fps));
+    }
+    for text in ["synthetic:fast", "synthetic:0", "synthetic:NaN"] {
+        let error = open(&text.parse().unwrap(), &clock(), Pace::Live).unwrap_err().to_string();
+        assert!(error.contains("is no rate"), "{error}");
+    }
     let huge = synthetic(Size::new(1 << 40, 4), 10.0);
     let error = open(&huge, &clock(), Pace::Live).unwrap_err().to_string();
     assert!(error.contains("not a size"), "{error}");

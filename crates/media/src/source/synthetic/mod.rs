@@ -26,7 +26,7 @@ pub use scene::Scene;
 /// `synthetic`.
 pub(super) const KIND: Kind = Kind {
     name: "synthetic",
-    accepts: "a scene drawn by this program: an evening by the sea",
+    accepts: "a scene drawn by this program: an evening by the sea; with :FPS at that rate",
     stands_alone: true,
     claims: |_| false,
     open,
@@ -36,6 +36,7 @@ pub(super) const KIND: Kind = Kind {
 /// If none is wanted.
 const SIZE: Size = Size::new(640, 480);
 const FPS: f64 = 30.0;
+const RATES: std::ops::RangeInclusive<f64> = 1.0..=1000.0;
 const MAX_SIDE: usize = 8192;
 
 fn open(request: &Request<'_>) -> Result<Opened, SourceError> {
@@ -44,10 +45,23 @@ fn open(request: &Request<'_>) -> Result<Opened, SourceError> {
         let why = format!("{}x{} is not a size it can have", size.width, size.height);
         return Err(SourceError::Unavailable { name: request.text.clone(), why });
     }
-    let fps = request.want.fps_or(FPS);
+    let fps = rate(request)?;
     let info = Info { size: Some(size), fps: Some(fps), ..Info::named(&request.text) };
     let counter = request.want.counter;
     Ok(request.play(Synthetic { scene: Scene::new(size), fps, counter, next: 0.0 }, info))
+}
+
+/// What stands behind the colon, what is wanted, or the usual rate.
+fn rate(request: &Request<'_>) -> Result<f64, SourceError> {
+    let argument = request.argument();
+    if argument.is_empty() {
+        return Ok(request.want.fps_or(FPS));
+    }
+    let fps = argument.parse().ok().filter(|fps| RATES.contains(fps));
+    fps.ok_or_else(|| {
+        let why = format!("{argument} is no rate from 1 to 1000 pictures a second");
+        SourceError::Unavailable { name: request.text.clone(), why }
+    })
 }
 
 struct Synthetic {

@@ -10,12 +10,15 @@ use crate::image::Size;
 use crate::port::Clock;
 use crate::sync::lock;
 
-/// Pictures are wanted again after this share of an inference: the rest leaves
-/// room for one that ends early.
-const SHARE: f64 = 0.8;
+/// A picture is wanted so many times the length of its making before the expected
+/// end of an inference, and this share of the inference earlier, as one may end
+/// early. The later, the fresher the picture is.
+const SUPPLIES: f64 = 2.0;
+const EARLY: f64 = 0.04;
 
-/// But never more than this long before the expected end: a slow model would
-/// otherwise share its cores with many pictures in vain.
+/// But never longer before the end than this share of the inference, or than
+/// this: a slow model would otherwise share its cores with pictures in vain.
+const LONGEST_SHARE: f64 = 0.2;
 const LONGEST_LEAD_S: f64 = 0.05;
 
 /// The model waits up to this share of an inference for a picture that is being
@@ -23,7 +26,7 @@ const LONGEST_LEAD_S: f64 = 0.05;
 /// less than what it saves in latency.
 const SETTLE: f64 = 0.04;
 
-/// Weight of the newest frame in the expected length of the next.
+/// Weight of the newest frame in the expected lengths of the next.
 const NEWEST: f64 = 0.25;
 
 /// The line from inference back to preparation.
@@ -40,8 +43,20 @@ struct State {
     from: Duration,
     /// Expected length of an inference in seconds.
     length: f64,
+    /// Expected length of making a picture ready, in seconds, once one was made.
+    supply: Option<f64>,
     is_preparing: bool,
     closed: bool,
+}
+
+impl State {
+    /// How long before the expected end of an inference a picture is wanted, in
+    /// seconds.
+    fn lead(&self) -> f64 {
+        let longest = (LONGEST_SHARE * self.length).min(LONGEST_LEAD_S);
+        let enough = self.supply.map(|supply| SUPPLIES * supply + EARLY * self.length);
+        enough.map_or(longest, |lead| lead.min(longest))
+    }
 }
 
 impl Demand {
@@ -58,17 +73,26 @@ impl Demand {
     /// The model begins a frame: no picture is wanted until it is nearly done.
     pub fn begin(&self, now: Duration) {
         self.change(|state| {
-            let rest = (SHARE * state.length).max(state.length - LONGEST_LEAD_S);
-            state.from = now + Duration::from_secs_f64(rest);
+            state.from = now + Duration::from_secs_f64(state.length - state.lead());
         });
     }
 
-    /// The model is free after a frame of this length: a picture is wanted now.
-    pub fn end(&self, length: Duration) {
+    /// The model is free since `now`, after a frame of this length: a picture is
+    /// wanted.
+    pub fn end(&self, now: Duration, length: Duration) {
         self.change(|state| {
             let share = if state.length == 0.0 { 1.0 } else { NEWEST };
             state.length += share * (length.as_secs_f64() - state.length);
-            state.from = Duration::ZERO;
+            state.from = state.from.min(now);
+        });
+    }
+
+    /// A picture that was captured then is ready now.
+    pub fn supplied(&self, captured: Duration, now: Duration) {
+        self.change(|state| {
+            let took = now.saturating_sub(state.from.max(captured)).as_secs_f64();
+            let before = state.supply.unwrap_or(took);
+            state.supply = Some(before + NEWEST * (took - before));
         });
     }
 

@@ -69,8 +69,8 @@ pub fn rate(scale: Scale) -> Value {
     let (mut live_fps, mut bench_fps) = (Vec::new(), Vec::new());
     for _ in 0..scale.rounds {
         bench_fps.push(1e3 / bench_ms(scale.size, 20));
-        // Faster than any model here, so that the camera is no limit.
-        let live = Live::start(scale.size, &["--input", "synthetic:240"]);
+        // Faster than the model, so that the camera is no limit.
+        let live = Live::start(scale.size, &["--input", "synthetic:60"]);
         let mut page = Page::viewing(&live.host);
         take(&mut page, WARM_UP);
         live_fps.push(take(&mut page, scale.length).fps());

@@ -51,7 +51,8 @@ fn open(request: &Request<'_>) -> Result<Opened, SourceError> {
         frames: once.then_some(1),
         ..Info::named(&path.display().to_string())
     };
-    Ok(request.play(Still { picture, fps, index: 0, once }, info))
+    let interval = Duration::from_secs_f64(1.0 / fps);
+    Ok(request.play(Still { picture, interval, next: Duration::ZERO, once }, info))
 }
 
 /// Reads a picture of a file: PNG, JPEG or WebP of any depth, turned upright as
@@ -98,29 +99,29 @@ fn to_image(picture: &DynamicImage) -> Image {
 
 struct Still {
     picture: Image,
-    fps: f64,
-    index: u64,
+    interval: Duration,
+    next: Duration,
     once: bool,
 }
 
 impl Frames for Still {
     fn next(&mut self, image: &mut Image) -> Result<Next, SourceError> {
-        if self.once && self.index > 0 {
+        if self.once && !self.next.is_zero() {
             return Ok(Next::End);
         }
         image.copy_from(&self.picture);
-        let at = Duration::from_secs_f64(self.index as f64 / self.fps);
-        self.index += 1;
+        let at = self.next;
+        self.next += self.interval;
         Ok(Next::Picture { at })
     }
 
     fn rewind(&mut self) -> Result<(), SourceError> {
-        self.index = 0;
+        self.next = Duration::ZERO;
         Ok(())
     }
 
     fn skip_to(&mut self, at: Duration) {
-        self.index = self.index.max((at.as_secs_f64() * self.fps).ceil() as u64);
+        self.next = self.next.max(at);
     }
 
     fn are_drawn(&self) -> bool {

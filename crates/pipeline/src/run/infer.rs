@@ -195,7 +195,7 @@ impl<S: Send + Sync + 'static> Infer<'_, S> {
         let fits = |output: &Tensor| *output.shape() == shape;
         demand.begin(clock.now());
         let (output, span) = self.outputs.fill(fits, || Tensor::zeros(shape), write);
-        demand.end(span.length());
+        demand.end(clock.now(), span.length());
         (output, span, result)
     }
 

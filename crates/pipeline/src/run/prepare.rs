@@ -44,6 +44,7 @@ pub(super) fn run<S: Send + Sync + 'static>(shared: &Arc<Shared<S>>) {
         let view = shared.settings.get().value.view;
         let prepared = preparer.run(clock, captured, view, size);
         shared.stats.step(Step::Prepare, prepared.span);
+        shared.demand.supplied(prepared.captured.at, clock.now());
         if shared.prepared.put(prepared).is_some() {
             shared.stats.ended(Fate::Dropped);
         }

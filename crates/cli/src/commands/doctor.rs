@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 
-use laterna_cpu::{CpuBackend, CpuOptions};
 use laterna_kernels::{Isa, pool};
 use laterna_media::sink::virtual_camera::{self, VirtualCamera};
 use laterna_media::source::{self, Device, Ffmpeg};
 use laterna_weights::Hub;
 use serde_json::{Map, Value, json};
 
-use crate::backends::REGISTRY;
+use crate::backends::{BackendArgs, REGISTRY};
 use crate::console::print;
 use crate::error::Failure;
 use crate::machine;
@@ -132,10 +131,8 @@ fn backends() -> Facts {
 }
 
 fn default_backend() -> String {
-    match CpuBackend::new(CpuOptions::default()) {
-        Ok(cpu) => format!("cpu: {} on {} threads", cpu.isa().name(), cpu.threads()),
-        Err(error) => format!("none: {error}"),
-    }
+    let usual = BackendArgs { backend: "cpu".to_owned(), threads: None };
+    usual.describe().unwrap_or_else(|error| format!("none: {error}"))
 }
 
 fn models() -> Facts {

@@ -27,13 +27,19 @@ pub struct Entry {
     pub name: &'static str,
     /// What it is.
     pub about: &'static str,
+    describe: fn(&BackendArgs) -> Result<String, Failure>,
     make: fn(&BackendArgs) -> Result<Box<dyn Backend>, Failure>,
     ceiling: fn(&BackendArgs) -> Result<f64, Failure>,
 }
 
 /// Every backend, the preferred ones first.
-pub const REGISTRY: &[Entry] =
-    &[Entry { name: "cpu", about: "SIMD kernels on all cores", make: cpu, ceiling: cpu_ceiling }];
+pub const REGISTRY: &[Entry] = &[Entry {
+    name: "cpu",
+    about: "SIMD kernels on all cores",
+    describe: describe_cpu,
+    make: cpu,
+    ceiling: cpu_ceiling,
+}];
 
 impl BackendArgs {
     /// The backend chosen.
@@ -42,6 +48,14 @@ impl BackendArgs {
     /// If there is none of that name, or it cannot be used here.
     pub fn open(&self) -> Result<Box<dyn Backend>, Failure> {
         (self.entry()?.make)(self)
+    }
+
+    /// What computes, with all of this machine that its results may depend on.
+    ///
+    /// # Errors
+    /// As [`BackendArgs::open`].
+    pub fn describe(&self) -> Result<String, Failure> {
+        (self.entry()?.describe)(self)
     }
 
     /// What the device's arithmetic units can do at most, measured now, in
@@ -65,8 +79,17 @@ impl BackendArgs {
 }
 
 fn cpu(args: &BackendArgs) -> Result<Box<dyn Backend>, Failure> {
+    Ok(Box::new(open_cpu(args)?))
+}
+
+fn describe_cpu(args: &BackendArgs) -> Result<String, Failure> {
+    let cpu = open_cpu(args)?;
+    Ok(format!("cpu: {} on {} threads", cpu.isa().name(), cpu.threads()))
+}
+
+fn open_cpu(args: &BackendArgs) -> Result<CpuBackend, Failure> {
     let options = CpuOptions { threads: args.threads.map(usize::from), isa: None };
-    Ok(Box::new(CpuBackend::new(options).during("cannot use the CPU backend")?))
+    CpuBackend::new(options).during("cannot use the CPU backend")
 }
 
 /// Long enough for a busy core to reach its steady clock.

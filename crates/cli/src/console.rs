@@ -91,6 +91,12 @@ impl Spinner {
         self.0.inc(1);
     }
 
+    /// So many steps were done before.
+    pub fn begin_at(&self, done: u64) {
+        self.0.set_position(done);
+        self.0.reset_eta();
+    }
+
     /// One step of `total` is done.
     pub fn advance(&self, total: usize) {
         self.0.set_length(total as u64);

@@ -5,6 +5,7 @@
 mod backends;
 mod commands;
 mod console;
+mod digest;
 mod error;
 mod interrupt;
 mod live;

@@ -100,6 +100,11 @@ const WEIGHTS: &str = "cannot open the weights";
 const CONFIG: &str = "cannot read the configuration";
 
 impl Model {
+    /// Its folder; that of the built-in one is nowhere on the disk.
+    pub fn root(&self) -> &Path {
+        self.folder.root()
+    }
+
     /// Whether the model has this component.
     pub fn has(&self, component: &str) -> bool {
         self.folder.has(component)

@@ -99,4 +99,9 @@ fn the_doctor_says_what_would_be_used() {
     assert!(report.contains("default") && report.contains("portable"), "{report}");
     let json: serde_json::Value = serde_json::from_str(&succeed(&["doctor", "--json"])).unwrap();
     assert_eq!(json["models"]["HF_HUB_OFFLINE"], "1");
+    let media = &json["media"];
+    assert!(media["cameras"].is_array() && media["virtual_cameras"].is_array(), "{media}");
+    assert!(report.contains("\n  ffmpeg ") && media["ffmpeg"].is_string(), "{report}");
+    let has_none = media["cameras"].as_array().is_some_and(Vec::is_empty);
+    assert_eq!(report.contains("no cameras"), has_none, "{report}");
 }

@@ -38,6 +38,16 @@ impl Default for Controls {
     }
 }
 
+/// What a [`Live`] remembers of the frames before, to go on in another process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Memory {
+    /// The newest frame's latent, `[1, channels, height, width]`, as the UNet
+    /// reads it.
+    pub latent: Tensor,
+    /// Whether it is of this scene.
+    pub remembers: bool,
+}
+
 /// A checkpoint's frame, compiled for one picture size.
 pub struct Live {
     size: Size,
@@ -124,6 +134,27 @@ impl Live {
     /// Forgets the frames before, as at a cut to another scene.
     pub fn forget(&mut self) {
         self.remembers = false;
+    }
+
+    /// What it remembers.
+    pub fn memory(&self) -> Memory {
+        Memory { latent: self.previous.clone(), remembers: self.remembers }
+    }
+
+    /// Goes on where another one was, of the same checkpoint and size. Prompt and
+    /// controls are not part of it.
+    ///
+    /// # Errors
+    /// If the latent is of another shape or not of 32-bit numbers; nothing changes
+    /// then.
+    pub fn recall(&mut self, memory: Memory) -> Result<(), SessionError> {
+        let (found, expected) = (memory.latent.shape(), self.previous.shape());
+        memory.latent.as_f32()?;
+        if found != expected {
+            return Err(SessionError::Memory { found, expected });
+        }
+        (self.previous, self.remembers) = (memory.latent, memory.remembers);
+        Ok(())
     }
 
     /// Repaints a picture, `[1, 3, height, width]` in -1..=1, into another of

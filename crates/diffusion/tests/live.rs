@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed helper fails the test")]
 
 use laterna_cpu::{CpuBackend, CpuOptions};
-use laterna_diffusion::live::{Controls, Live};
+use laterna_diffusion::live::{Controls, Live, Memory};
 use laterna_diffusion::scheduler::Config;
 use laterna_diffusion::session::{Parts, Prompt, Request, Session, Size, TextPart};
 use laterna_models::{Model, Weights};
@@ -154,4 +154,25 @@ fn controls_out_of_range_change_nothing() {
     }
     live.forget();
     assert_eq!(frame(&mut live, &waves(0)), before);
+}
+
+#[test]
+fn what_one_session_remembers_another_goes_on_with() {
+    let checkpoint = Checkpoint::open();
+    let start = || {
+        let mut live = checkpoint.live();
+        live.set_controls(controls(0.5, 0.4, 3)).unwrap();
+        live
+    };
+    let (mut first, mut second) = (start(), start());
+    frame(&mut first, &waves(0));
+    frame(&mut first, &waves(4));
+    second.recall(first.memory()).unwrap();
+    assert_eq!(second.memory(), first.memory());
+    assert_eq!(frame(&mut second, &waves(9)), frame(&mut first, &waves(9)));
+    let before = second.memory();
+    for latent in [Tensor::zeros([1, 4, 1, 1]), Tensor::from_i64([1], vec![0]).unwrap()] {
+        assert!(second.recall(Memory { latent, remembers: true }).is_err());
+        assert_eq!(second.memory(), before);
+    }
 }

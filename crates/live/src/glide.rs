@@ -46,6 +46,13 @@ impl Glide {
         Self { current: embedding.clone(), target: embedding }
     }
 
+    /// On its way; none if the two are not of the same shape.
+    pub fn between(current: PromptEmbeddings, target: PromptEmbeddings) -> Option<Self> {
+        let form = |tensor: &Tensor| (tensor.shape(), tensor.dtype());
+        let forms = |of: &PromptEmbeddings| (form(&of.tokens), of.pooled.as_ref().map(form));
+        (forms(&current) == forms(&target)).then_some(Self { current, target })
+    }
+
     /// Where to go from here.
     pub fn aim(&mut self, target: PromptEmbeddings) {
         self.target = target;

@@ -16,6 +16,6 @@ mod session;
 mod sizes;
 mod switch;
 
-pub use painter::Painter;
+pub use painter::{Memory, Painter};
 pub use ports::Ports;
 pub use session::{Asked, RECORDING_RATE, Refused, Session, Start, settings_of};

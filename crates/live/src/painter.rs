@@ -16,6 +16,20 @@ use crate::session::Asked;
 /// Encoded prompts that are remembered: more than a gallery holds.
 const MOST_KNOWN: usize = 32;
 
+/// What a [`Painter`] remembers between two frames, to go on in another process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Memory {
+    /// The frames before.
+    pub frames: live::Memory,
+    /// The prompts that the glide goes to, and where it is; none before the first
+    /// frame.
+    pub glide: Option<(Vec<Prompt>, PromptEmbeddings)>,
+    /// When the newest picture was captured.
+    pub captured: Option<Duration>,
+    /// Resets that have been done.
+    pub resets: u64,
+}
+
 /// A model at work on one size of pictures.
 pub struct Painter {
     live: Live,
@@ -35,6 +49,50 @@ impl Painter {
     pub fn new(live: Live) -> Self {
         let (known, prompts) = (Vec::with_capacity(MOST_KNOWN), Vec::new());
         Self { live, known, prompts, glide: None, arrived: true, before: None, resets: 0 }
+    }
+
+    /// What it remembers.
+    pub fn memory(&self) -> Memory {
+        let current = self.glide.as_ref().map(|glide| glide.current().clone());
+        Memory {
+            frames: self.live.memory(),
+            glide: current.map(|current| (self.prompts.clone(), current)),
+            captured: self.before,
+            resets: self.resets,
+        }
+    }
+
+    /// Goes on where another one was, of the same model and size.
+    ///
+    /// # Errors
+    /// If the memory is not of such a one; nothing changes then.
+    pub fn recall(&mut self, memory: Memory) -> Result<(), PortError> {
+        let Memory { frames, glide, captured, resets } = memory;
+        let (prompts, glide) = match glide {
+            Some((prompts, current)) => {
+                let glide = self.glide_from(current, &prompts)?;
+                (prompts, Some(glide))
+            }
+            None => (Vec::new(), None),
+        };
+        self.live.recall(frames)?;
+        // Whether it has arrived is found out, and told to the model, with the
+        // next frame.
+        (self.glide, self.prompts, self.arrived) = (glide, prompts, false);
+        (self.before, self.resets) = (captured, resets);
+        Ok(())
+    }
+
+    fn glide_from(
+        &mut self,
+        current: PromptEmbeddings,
+        prompts: &[Prompt],
+    ) -> Result<Glide, PortError> {
+        if prompts.iter().all(|prompt| prompt.weight <= 0.0) {
+            return Err("no prompt has a weight".into());
+        }
+        let target = self.encode_all(prompts)?;
+        Glide::between(current, target).ok_or_else(|| "the prompt is of another model".into())
     }
 
     /// Brings the prompt nearer to what the controls say, and says whether it is

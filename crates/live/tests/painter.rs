@@ -7,8 +7,8 @@ use laterna_control::{Controls, Prompt};
 use laterna_cpu::{CpuBackend, CpuOptions};
 use laterna_diffusion::live::{self, Live};
 use laterna_diffusion::scheduler::Config;
-use laterna_diffusion::session::{Parts, Size, TextPart};
-use laterna_live::{Asked, Painter};
+use laterna_diffusion::session::{Parts, PromptEmbeddings, Size, TextPart};
+use laterna_live::{Asked, Memory, Painter};
 use laterna_models::{Model, Weights};
 use laterna_pipeline::port::{Input, Motion, Stage};
 use laterna_quality::psnr;
@@ -164,4 +164,38 @@ fn a_mix_lies_between_its_parts() {
     let (to_oil, to_ink, apart) =
         (similarity(&both, &oil), similarity(&both, &ink), similarity(&oil, &ink));
     assert!(to_oil > apart && to_ink > apart, "{to_oil:.1} {to_ink:.1} {apart:.1}");
+}
+
+#[test]
+fn a_painter_goes_on_where_another_one_was() {
+    let checkpoint = Checkpoint::open();
+    let (mut first, mut second) = (Easel::new(&checkpoint), Easel::new(&checkpoint));
+    first.ask(|controls| controls.feedback = 0.4);
+    first.frame();
+    first.ask(|controls| controls.prompts = vec![Prompt::new("pencil sketch")]);
+    assert_eq!(first.frame().1, Motion::Gliding);
+    let memory = first.painter.memory();
+    second.painter.recall(memory.clone()).unwrap();
+    assert_eq!(second.painter.memory(), memory);
+    (second.asked, second.time) = (first.asked.clone(), first.time);
+    for _ in 0..3 {
+        assert_eq!(second.frame(), first.frame());
+    }
+}
+
+#[test]
+fn a_memory_of_another_model_changes_nothing() {
+    let mut easel = Easel::new(&Checkpoint::open());
+    easel.frame();
+    let memory = easel.painter.memory();
+    let (prompts, _) = memory.glide.clone().unwrap();
+    let tokens = Tensor::zeros([1, 2, 3]);
+    let odd = PromptEmbeddings { tokens, pooled: None };
+    let no_prompts = memory.glide.clone().map(|(_, current)| (Vec::new(), current));
+    for glide in [Some((prompts, odd)), no_prompts] {
+        assert!(easel.painter.recall(Memory { glide, ..memory.clone() }).is_err());
+    }
+    let frames = live::Memory { latent: Tensor::zeros([1]), remembers: true };
+    assert!(easel.painter.recall(Memory { frames, ..memory.clone() }).is_err());
+    assert_eq!(easel.painter.memory(), memory);
 }

@@ -129,6 +129,19 @@ impl Smoother {
         self.average.clear();
     }
 
+    /// The average, interleaved RGB in 128ths of a level; empty before the first
+    /// picture. [`Smoother::of_average`] goes on with it.
+    pub fn average(&self) -> &[i16] {
+        &self.average
+    }
+
+    /// Goes on with the average of another one; what no average can be counts as
+    /// the nearest.
+    pub fn of_average(mut average: Vec<i16>) -> Self {
+        average.iter_mut().for_each(|value| *value = (*value).clamp(0, 255 << 7));
+        Self { average }
+    }
+
     /// Replaces `rgb` by the average: `keep * before + (1 - keep) * rgb`. The
     /// first picture, and one of another size, starts it anew.
     pub fn apply(&mut self, rgb: &mut [u8], keep: f32) {
@@ -258,6 +271,21 @@ mod tests {
             }
             assert_eq!(shown, [255; 8], "{keep}");
         }
+    }
+
+    #[test]
+    fn a_smoother_is_gone_on_with_by_another() {
+        let mut smoother = Smoother::default();
+        for seed in 0..3 {
+            smoother.apply(&mut noise(300, seed), 0.9);
+        }
+        let mut other = Smoother::of_average(smoother.average().to_vec());
+        let (mut a, mut b) = (noise(300, 9), noise(300, 9));
+        smoother.apply(&mut a, 0.9);
+        other.apply(&mut b, 0.9);
+        assert_eq!((a, smoother.average()), (b, other.average()));
+        let odd = Smoother::of_average(vec![i16::MIN, -1, 0, i16::MAX]);
+        assert_eq!(odd.average(), [0, 0, 0, 255 << 7]);
     }
 
     #[test]

@@ -98,6 +98,19 @@ pub enum Verdict {
     },
 }
 
+/// What a [`Watch`] remembers, as numbers that can be kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Memory {
+    /// The last inferred picture's luma, 0..=1, cell by cell.
+    pub luma: Vec<f32>,
+    /// When it was inferred.
+    pub inferred: Duration,
+    /// Mean difference of the pictures before, 0..=1.
+    pub recent: f32,
+    /// How many of them in a row were similar to the one before.
+    pub still: u32,
+}
+
 /// The last inferred picture, which the next is compared with.
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
@@ -141,6 +154,20 @@ impl Watch {
         self.still = if difference < similarity.threshold { self.still + 1 } else { 0 };
         last.clone_from(picture);
         *inferred = now;
+    }
+
+    /// What it remembers; none before the first picture.
+    pub fn memory(&self) -> Option<Memory> {
+        let (last, inferred) = self.last.as_ref()?;
+        let (recent, still) = (self.recent, self.still);
+        Some(Memory { luma: last.luma.to_vec(), inferred: *inferred, recent, still })
+    }
+
+    /// Goes on where another one was; none if that looked at another grid.
+    pub fn recall(memory: &Memory) -> Option<Self> {
+        let luma = memory.luma.as_slice().try_into().ok()?;
+        let last = Some((Thumbnail { luma }, memory.inferred));
+        Some(Self { last, recent: memory.recent, still: memory.still })
     }
 
     /// Makes the next picture one to infer, as after a failure.
@@ -216,6 +243,21 @@ mod tests {
             infer
         });
         assert!((16..=20).contains(&inferred.count()));
+    }
+
+    #[test]
+    fn a_watch_is_gone_on_with_by_another() {
+        let similarity = Similarity { threshold: 0.5, ..Similarity::default() };
+        let mut watch = Watch::default();
+        assert_eq!(watch.memory(), None);
+        for i in 0..3 {
+            watch.note(&grey(0.1 * i as f32), Duration::from_secs(i), &similarity);
+        }
+        let memory = watch.memory().unwrap();
+        assert_eq!((memory.inferred, memory.still), (Duration::from_secs(2), 2));
+        let other = Watch::recall(&memory).unwrap();
+        assert_eq!(other.memory(), Some(memory.clone()));
+        assert!(Watch::recall(&Memory { luma: vec![0.0; 9], ..memory }).is_none());
     }
 
     #[test]

@@ -67,6 +67,14 @@ pub enum SessionError {
     /// The feedback is not between 0 and 1.
     #[error("feedback {0} is not between 0 and 1")]
     Feedback(f32),
+    /// What is to be remembered is of a latent of another shape.
+    #[error("the remembered latent is {found}, the session's {expected}")]
+    Memory {
+        /// Its shape.
+        found: Shape,
+        /// The latent's shape.
+        expected: Shape,
+    },
     /// The step noise does not fit.
     #[error("the step noise is {found}, not [{steps} or more, 1, {latent:?}]")]
     StepNoise {

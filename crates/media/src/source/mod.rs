@@ -29,6 +29,7 @@ mod y4m;
 
 pub use camera::{CameraFormat, CameraMode};
 pub use error::SourceError;
+pub use ffmpeg::Ffmpeg;
 pub use kinds::{Device, Info, KINDS, Kind, Opened, list, open};
 pub use player::Pace;
 pub use spec::{Spec, SpecError, Want};

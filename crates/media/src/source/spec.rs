@@ -1,6 +1,6 @@
 //! What the user names as a source, as text, and what is wanted of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -19,6 +19,25 @@ pub struct Spec {
     text: String,
     /// What is wanted of it.
     pub want: Want,
+}
+
+/// Kinds whose pictures are not those of a file or a folder, whatever stands
+/// behind their names.
+const ELSEWHERE: &[&str] = &["camera", "synthetic", "screen", "ffmpeg"];
+
+impl Spec {
+    /// The file or folder whose pictures it names, which are the same each time
+    /// that they are read; none for devices, addresses and pipes.
+    pub fn recording(&self) -> Option<&Path> {
+        let path = match &self.given {
+            Given::Path(path) => path.as_path(),
+            Given::Named { kind, argument: Some(path) } if !ELSEWHERE.contains(kind) => {
+                Path::new(path)
+            }
+            _ => return None,
+        };
+        (path.is_file() || path.is_dir()).then_some(path)
+    }
 }
 
 /// What is wanted of a source. Each kind uses what makes sense for it.
@@ -130,6 +149,27 @@ mod tests {
             assert_eq!((spec.given.clone(), spec.to_string()), (given, text.to_owned()));
         }
         assert_eq!("".parse::<Spec>(), Err(SpecError::Empty));
+    }
+
+    #[test]
+    fn recordings_are_files_and_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let clip = folder.path().join("a.y4m");
+        std::fs::write(&clip, "").unwrap();
+        let path = clip.display().to_string();
+        let recording = |text: &str| {
+            let spec: Spec = text.parse().unwrap();
+            spec.recording().map(Path::to_owned)
+        };
+        assert_eq!(recording(&path), Some(clip.clone()));
+        assert_eq!(recording(&format!("y4m:{path}")), Some(clip));
+        assert_eq!(recording(&folder.path().display().to_string()).as_deref(), Some(folder.path()));
+        for text in ["-", "camera", "synthetic", "rtsp://host/live", "absent.y4m"] {
+            assert_eq!(recording(text), None, "{text}");
+        }
+        assert_eq!(recording(&format!("ffmpeg:{path}")), None);
+        #[cfg(unix)]
+        assert_eq!(recording("/dev/null"), None);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Recordings: times, pictures, cut files, names, sizes.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use laterna_media::sink::recorder::{Options, Rate, RecordError, Summary, Writer};
+use laterna_media::sink::recorder::{Mark, Options, Rate, RecordError, Summary, Writer};
 use laterna_pipeline::{Image, Size};
 use tempfile::TempDir;
 
@@ -290,4 +291,64 @@ fn a_full_disk_is_named_and_ends_the_recording() {
     assert!(error.starts_with("/dev/full: No space left on device"), "{error}");
     let again = writer.write(&scene(SIZE, 0), 2 * MS).unwrap_err();
     assert!(matches!(again, RecordError::Ended(_)), "{again}");
+}
+
+/// Records so many pictures, marked before every eighth, and gives the marks; left
+/// without an end if it is not to `finish`.
+fn record_marked(path: &Path, count: usize, finish: bool) -> Vec<Mark> {
+    let options = Options { overwrite: true, ..Options::default() };
+    let mut writer = Writer::new(path, SIZE, options).unwrap();
+    assert_eq!(writer.mark(time(0)).unwrap(), None, "there is nothing to go on with");
+    let marks = write_marked(&mut writer, 0..count);
+    if finish {
+        writer.finish(time(count - 1) + 50 * MS).unwrap();
+    } else {
+        drop(writer);
+    }
+    marks
+}
+
+fn write_marked(writer: &mut Writer, numbers: Range<usize>) -> Vec<Mark> {
+    let mut marks = Vec::new();
+    for i in numbers {
+        if i > 0 && i % 8 == 0 {
+            marks.extend(writer.mark(time(i)).unwrap());
+        }
+        writer.write(&scene(SIZE, i), time(i)).unwrap();
+    }
+    marks
+}
+
+#[test]
+fn what_is_resumed_at_a_mark_has_the_bytes_of_one_run() {
+    let (_folder, path) = place();
+    let count = 29;
+    let marks = record_marked(&path, count, true);
+    let whole = fs::read(&path).unwrap();
+    assert_eq!(decode(&boxes::read(&whole).unwrap()).len(), count);
+    assert_eq!(marks.iter().map(|mark| mark.pictures).collect::<Vec<_>>(), [8, 16, 24]);
+    for (mark, stopped) in marks.iter().zip([9, 24, count]) {
+        // Also of a file that has got its end since.
+        let found = record_marked(&path, stopped, stopped == count);
+        assert_eq!(found, marks[..found.len()]);
+        let mut writer = Writer::resume(&path, SIZE, Options::default(), mark).unwrap();
+        write_marked(&mut writer, mark.pictures as usize..count);
+        let summary = writer.finish(time(count - 1) + 50 * MS).unwrap();
+        assert_eq!(summary.pictures, count as u64);
+        assert!(fs::read(&path).unwrap() == whole, "resumed after {} pictures", mark.pictures);
+    }
+}
+
+#[test]
+fn a_mark_of_another_file_is_refused() {
+    let (_folder, path) = place();
+    let marks = record_marked(&path, 17, true);
+    fs::write(&path, &fs::read(&path).unwrap()[..marks[1].length_bytes as usize - 1]).unwrap();
+    let resume = |mark: &Mark| Writer::resume(&path, SIZE, Options::default(), mark);
+    let error = resume(&marks[1]).err().unwrap().to_string();
+    assert!(error.ends_with("it is shorter than when it was left"), "{error}");
+    assert!(resume(&Mark { duration_at_bytes: u64::MAX, ..marks[0] }).is_err());
+    assert!(resume(&marks[0]).is_ok());
+    fs::remove_file(&path).unwrap();
+    assert!(resume(&marks[0]).is_err() && !path.exists());
 }

@@ -12,6 +12,7 @@ use laterna_models::frame::{self, Frame, StepSource};
 use laterna_tensor::Tensor;
 
 use crate::console::Console;
+use crate::digest::Digest;
 use crate::error::{During, Failure};
 use crate::model::Model;
 use crate::networks::TOKENS;
@@ -106,13 +107,12 @@ impl Bench {
         self.program.frame().summary()
     }
 
-    /// FNV-1a (Fowler, Noll, Vo), 64 bits, of the output's f32 values.
+    /// The digest of the output's f32 values.
     pub fn output_hash(&self) -> u64 {
+        let mut digest = Digest::default();
         let values = self.output.as_f32().unwrap_or_default();
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes());
-        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
+        digest.update(values.iter().flat_map(|value| value.to_le_bytes()));
+        digest.value()
     }
 }
 

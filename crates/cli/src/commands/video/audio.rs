@@ -1,15 +1,15 @@
 //! The sound of a clip, carried over by an ffmpeg where there is one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::console::Console;
 
-/// Adds the input's sound to the painted clip. Without ffmpeg, or if it fails,
-/// the clip stays as it is.
-pub fn keep(input: &str, clip: &Path, console: &Console) {
+/// Writes the painted clip with the input's sound beside it, and says where: the
+/// clip as it is without ffmpeg, without sound, or if it fails.
+pub fn keep(input: &str, clip: &Path, console: &Console) -> PathBuf {
     if !Path::new(input).is_file() || !has_sound(input) {
-        return;
+        return clip.to_owned();
     }
     let mixed = clip.with_extension("sound");
     let done = ffmpeg()
@@ -19,12 +19,13 @@ pub fn keep(input: &str, clip: &Path, console: &Console) {
         .args(["-fflags", "+bitexact", "-flags:a", "+bitexact", "-f", "mp4"])
         .arg(&mixed)
         .status();
-    let moved = done.ok().filter(|status| status.success());
-    if moved.is_none() || std::fs::rename(&mixed, clip).is_err() {
-        // Whether it was begun or not, nothing of it stays.
-        let _ = std::fs::remove_file(&mixed);
-        console.warn("the sound was not kept: ffmpeg failed");
+    if done.is_ok_and(|status| status.success()) {
+        return mixed;
     }
+    // Whether it was begun or not, nothing of it stays.
+    let _ = std::fs::remove_file(&mixed);
+    console.warn("the sound was not kept: ffmpeg failed");
+    clip.to_owned()
 }
 
 fn has_sound(input: &str) -> bool {

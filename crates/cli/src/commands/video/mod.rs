@@ -1,31 +1,43 @@
 //! `laterna video`: paints a clip, every frame of it, the same each time.
 
 mod audio;
+mod checkpoint;
+mod job;
 mod painting;
+mod place;
+#[cfg(test)]
+mod tests;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use laterna_control::Controls;
 use laterna_control::log::{LARGEST_BYTES, Replay};
-use laterna_media::sink::recorder::{self, Writer};
-use laterna_media::source::{self, Info, Opened, Pace, Spec};
-use laterna_pipeline::port::{Clock, Read, Source};
-use laterna_pipeline::{Image, Size, SystemClock};
+use laterna_media::sink::recorder::{Options, Rate};
+use laterna_media::source::{self, Opened, Pace, Spec};
+use laterna_pipeline::SystemClock;
+use laterna_pipeline::port::Clock;
 
 use crate::backends::BackendArgs;
-use crate::console::{Console, Spinner};
+use crate::console::Console;
 use crate::error::{During, Failure};
 use crate::live::{ControlArgs, painter};
 use crate::picture::check_folder;
-use painting::Painting;
+use job::Job;
+use place::Place;
+use work::{INTERVAL, Made, Script, Task};
 
 /// Paint a clip: every frame, in order, with its own time.
 ///
 /// The same clip and arguments give the same file, byte for byte. With --replay the controls
 /// follow what was changed in a live session that was run with --log. Sound is kept where an
 /// ffmpeg is installed.
+///
+/// A clip that was interrupted is gone on with by the same command, from its last checkpoint, and
+/// becomes the same file. Until it is whole it is in FILE.part and FILE.resume; if the input, an
+/// option or the program has changed, they are not used.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -51,60 +63,63 @@ pub struct Args {
     /// Replace the output if it exists.
     #[arg(long)]
     overwrite: bool,
+    /// Begin with the first frame, whatever an interrupted run has left.
+    #[arg(long)]
+    restart: bool,
     #[command(flatten)]
     backend: BackendArgs,
 }
-
-/// The length of the last frame of a clip of one.
-const ONE_FRAME: Duration = Duration::from_millis(40);
 
 /// Runs the command.
 ///
 /// # Errors
 /// If something given does not work, or the clip is damaged.
 pub fn run(args: &Args, console: &Console) -> Result<(), Failure> {
-    check_output(&args.output, args.overwrite)?;
-    let (model, controls) = args.controls.read(0.0, console)?;
-    let script = args.script(controls.clone())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let Opened { source, info } =
-        source::open(&args.input, &clock, Pace::Offline).during("cannot read the clip")?;
-    let spinner = console.spinner("loading the model");
-    let stage = painter(&model, controls.size, &args.backend, console)?;
-    drop(spinner);
-
-    let part = part_of(&args.output);
-    let start = Instant::now();
-    let made = args.paint(source, &info, Painting::new(Box::new(stage)), &script, &part, console);
-    let frames = made.inspect_err(|_| drop(std::fs::remove_file(&part)))?;
-    audio::keep(&args.input.to_string(), &part, console);
-    let what = format!("cannot write {}", args.output.display());
-    std::fs::rename(&part, &args.output).during(what)?;
-    let (path, seconds) = (args.output.display(), start.elapsed().as_secs_f32());
-    let rate = frames as f32 / seconds;
-    console.note(format_args!("{path}: {frames} frames in {seconds:.1} s, {rate:.1} a second"));
-    Ok(())
-}
-
-/// What is set when.
-enum Script {
-    Same(Box<Controls>),
-    Replay { replay: Box<Replay>, size: laterna_control::Size },
-}
-
-impl Script {
-    /// The controls of a frame at a time since the first.
-    fn at(&self, time: Duration) -> Controls {
-        match self {
-            Self::Same(controls) => (**controls).clone(),
-            Self::Replay { replay, size } => Controls { size: *size, ..replay.at(time).clone() },
-        }
-    }
+    let open = || source::open(&args.input, &clock, Pace::Offline).during("cannot read the clip");
+    args.run(&open, INTERVAL, console).map(drop)
 }
 
 impl Args {
-    fn script(&self, controls: Controls) -> Result<Script, Failure> {
-        let Some(path) = &self.replay else { return Ok(Script::Same(Box::new(controls))) };
+    fn run(
+        &self,
+        open: &dyn Fn() -> Result<Opened, Failure>,
+        interval: u64,
+        console: &Console,
+    ) -> Result<Made, Failure> {
+        check_output(&self.output, self.overwrite)?;
+        let (model, controls) = self.controls.read(0.0, console)?;
+        let (script, size) = (self.script(&controls)?, controls.size);
+        let clip = self.input.recording();
+        let job = clip.map(|clip| Job::of(self, clip, &model, &controls, console)).transpose()?;
+        let (place, options) = (self.place(), self.options());
+        let task = Task { open, script, options, interval, place, job };
+        let left = if self.restart { None } else { task.left_over(console) };
+        let spinner = console.spinner("loading the model");
+        let painter = painter(&model, size, &self.backend, console)?;
+        drop(spinner);
+
+        let start = Instant::now();
+        let _lock = task.place.lock()?;
+        let made =
+            task.paint(painter, left, console).map_err(|failure| task.place.fail(failure))?;
+        let whole = audio::keep(&self.input.to_string(), &task.place.part, console);
+        task.place.finish(&whole)?;
+        self.tell(&made, start.elapsed().as_secs_f32(), console);
+        Ok(made)
+    }
+
+    fn tell(&self, made: &Made, seconds: f32, console: &Console) {
+        let Made { frames, painted } = *made;
+        let (path, rate) = (self.output.display(), painted as f32 / seconds);
+        let now = if painted < frames { format!(", {painted} now") } else { String::new() };
+        console.note(format_args!(
+            "{path}: {frames} frames{now} in {seconds:.1} s, {rate:.1} a second"
+        ));
+    }
+
+    fn script(&self, controls: &Controls) -> Result<Script, Failure> {
+        let Some(path) = &self.replay else { return Ok(Script::Same(Box::new(controls.clone()))) };
         let what = format!("cannot replay {}", path.display());
         let bytes = path.metadata().during(&what)?.len();
         if bytes > LARGEST_BYTES {
@@ -115,76 +130,14 @@ impl Args {
         Ok(Script::Replay { replay: Box::new(replay), size: controls.size })
     }
 
-    fn paint(
-        &self,
-        mut source: Box<dyn Source>,
-        info: &Info,
-        mut painting: Painting,
-        script: &Script,
-        part: &Path,
-        console: &Console,
-    ) -> Result<u64, Failure> {
-        let bar = bar(info, console);
-        let size = painting.size();
-        let mut writer = self.writer(part, size)?;
-        let mut picture = Image::default();
-        let (mut frames, mut length) = (0_u64, info_length(info));
-        let (mut first, mut newest) = (None, Duration::ZERO);
-        loop {
-            let read = source.read(&mut picture);
-            let read = read.map_err(|error| Failure::input("cannot read the clip", error))?;
-            let time = match read {
-                Read::Picture { captured } => captured,
-                Read::Nothing => continue,
-                Read::End => break,
-            };
-            if first.is_some() {
-                length = time.saturating_sub(newest);
-            }
-            let start = *first.get_or_insert(time);
-            let controls = script.at(time.saturating_sub(start));
-            let painted = painting.frame(&picture, frames, time, &controls)?;
-            writer.write(painted, time).during("cannot write the clip")?;
-            newest = time;
-            frames += 1;
-            bar.step();
-        }
-        if frames == 0 {
-            return Err(Failure::input("cannot read the clip", "it has no pictures"));
-        }
-        writer.finish(newest + length).during("cannot write the clip")?;
-        Ok(frames)
+    fn options(&self) -> Options {
+        let rate = Rate::Quality { quantizer: self.quantizer };
+        Options { rate, overwrite: true, ..Options::default() }
     }
 
-    fn writer(&self, part: &Path, size: Size) -> Result<Writer, Failure> {
-        let options = recorder::Options {
-            rate: recorder::Rate::Quality { quantizer: self.quantizer },
-            overwrite: true,
-            ..recorder::Options::default()
-        };
-        Writer::new(part, size, options).during("cannot write the clip")
+    fn place(&self) -> Place {
+        Place::of(&self.output)
     }
-}
-
-/// How long a frame is, if the container tells.
-fn info_length(info: &Info) -> Duration {
-    let fps = info.fps.filter(|fps| (0.1..1000.0).contains(fps));
-    fps.map_or(ONE_FRAME, |fps| Duration::from_secs_f64(1.0 / fps))
-}
-
-fn bar(info: &Info, console: &Console) -> Spinner {
-    let counted = info.duration.zip(info.fps).map(|(time, fps)| (time.as_secs_f64() * fps) as u64);
-    match info.frames.or(counted) {
-        Some(frames) => console.steps(frames as usize, "painting"),
-        None => console.spinner("painting"),
-    }
-}
-
-/// Where the clip is written until it is whole.
-fn part_of(output: &Path) -> PathBuf {
-    let mut name = output.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    output.with_file_name(name)
 }
 
 fn check_output(output: &Path, overwrite: bool) -> Result<(), Failure> {

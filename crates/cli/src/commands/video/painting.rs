@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use laterna_control::Controls;
-use laterna_live::{Asked, settings_of};
+use laterna_live::{Asked, Painter, settings_of};
 use laterna_pipeline::blend::{Smoother, compose};
 use laterna_pipeline::frame::Frame;
 use laterna_pipeline::port::{Input, Stage};
 use laterna_pipeline::prepare::Prepare;
 use laterna_pipeline::settings::Settings;
-use laterna_pipeline::similar::{Thumbnail, Verdict, Watch};
+use laterna_pipeline::similar::{self, Thumbnail, Verdict, Watch};
 use laterna_pipeline::{Image, Size};
 use laterna_tensor::Tensor;
 
@@ -18,9 +18,20 @@ use crate::error::{During, Failure};
 
 const WHAT: &str = "cannot paint a frame";
 
+/// What is remembered from one frame to the next.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Memory {
+    /// By the stage: latent and prompt.
+    pub painter: laterna_live::Memory,
+    /// By what tells cuts; none before the first frame.
+    pub watch: Option<similar::Memory>,
+    /// By the smoothing, see [`Smoother::average`].
+    pub average: Vec<i16>,
+}
+
 /// The stage with what is between it and the pictures.
 pub struct Painting {
-    stage: Box<dyn Stage<Asked>>,
+    stage: Painter,
     prepare: Prepare,
     picture: Tensor,
     painted: Tensor,
@@ -32,7 +43,7 @@ pub struct Painting {
 
 impl Painting {
     /// Paints with `stage`.
-    pub fn new(stage: Box<dyn Stage<Asked>>) -> Self {
+    pub fn new(stage: Painter) -> Self {
         let shape = stage.size().shape();
         Self {
             stage,
@@ -49,6 +60,28 @@ impl Painting {
     /// The size of what it makes.
     pub fn size(&self) -> Size {
         self.stage.size()
+    }
+
+    /// What it remembers.
+    pub fn memory(&self) -> Memory {
+        let (painter, watch) = (self.stage.memory(), self.watch.memory());
+        Memory { painter, watch, average: self.smoother.average().to_vec() }
+    }
+
+    /// Goes on where another one was, of the same model and size.
+    ///
+    /// # Errors
+    /// If the memory is not of such a one; nothing changes then.
+    pub fn recall(&mut self, memory: Memory) -> Result<(), String> {
+        let Memory { painter, watch, average } = memory;
+        let watch = watch.map_or(Some(Watch::default()), |watch| Watch::recall(&watch));
+        let watch = watch.ok_or("the memory is of another grid")?;
+        if !average.is_empty() && average.len() != 3 * self.size().area() {
+            return Err("the memory is of another size".to_owned());
+        }
+        self.stage.recall(painter).map_err(|error| error.to_string())?;
+        (self.watch, self.smoother) = (watch, Smoother::of_average(average));
+        Ok(())
     }
 
     /// Paints one picture of a clip, whose time is `time`.

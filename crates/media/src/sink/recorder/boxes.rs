@@ -50,13 +50,17 @@ pub(super) fn header(out: &mut Vec<u8>, size: Size, sets: &ParameterSets) -> Dur
         movie(out);
         boxed(out, b"mvex", |out| {
             at = out.len() as u64;
-            // `duration` later takes the place of these 20 bytes.
-            boxed(out, b"free", |out| words(out, &[0; 3]));
+            no_duration(out);
             full(out, b"trex", 0, 0, |out| words(out, &[TRACK, 1, 0, 0, 0]));
         });
         boxed(out, b"trak", |out| track(out, size, sets));
     });
     DurationAt(at)
+}
+
+/// What stands in the place of [`duration`] until then, and is as long.
+pub(super) fn no_duration(out: &mut Vec<u8>) {
+    boxed(out, b"free", |out| words(out, &[0; 3]));
 }
 
 /// The length of the whole, in ticks, which is known at the end.

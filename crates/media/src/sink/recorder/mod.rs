@@ -9,6 +9,7 @@
 
 mod boxes;
 mod h264;
+mod mark;
 mod muxer;
 mod show;
 
@@ -22,6 +23,7 @@ use thiserror::Error;
 
 use self::boxes::TIMESCALE;
 use self::h264::{Coded, Encoder};
+pub use self::mark::Mark;
 use self::muxer::Muxer;
 pub use self::show::Recorder;
 use super::scale::Letterbox;
@@ -178,7 +180,11 @@ impl Writer {
                 return Err(error);
             }
         };
-        Ok(Self {
+        Ok(Self::with(Output::Empty(file), encoder, path, size, options))
+    }
+
+    fn with(output: Output, encoder: Encoder, path: &Path, size: Size, options: Options) -> Self {
+        Self {
             path: path.to_owned(),
             size,
             options,
@@ -186,7 +192,7 @@ impl Writer {
             planes: Planes::default(),
             encoder,
             coded: Vec::new(),
-            output: Output::Empty(file),
+            output,
             first: Duration::ZERO,
             newest: Duration::ZERO,
             sought: Duration::ZERO,
@@ -195,7 +201,7 @@ impl Writer {
             tick: 0,
             pictures: 0,
             left_out: 0,
-        })
+        }
     }
 
     /// Shows `image` from `time` on. The first picture's time is the file's zero;

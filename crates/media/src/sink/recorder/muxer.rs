@@ -18,6 +18,9 @@ const LARGEST_BYTES: usize = 16 << 20;
 pub(super) trait Target: Write + Seek {
     /// Takes away what lies after the first `length` bytes.
     fn cut(&mut self, length: u64) -> io::Result<()>;
+
+    /// Waits until what was written outlasts a loss of power.
+    fn sync(&mut self) -> io::Result<()>;
 }
 
 impl Target for File {
@@ -25,6 +28,18 @@ impl Target for File {
         self.set_len(length)?;
         self.seek(SeekFrom::Start(length)).map(|_| ())
     }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// What of a recording is in its file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written {
+    pub(super) length_bytes: u64,
+    pub(super) fragments: u32,
+    pub(super) duration_at: DurationAt,
 }
 
 /// Writes one track.
@@ -57,20 +72,42 @@ impl<T: Target> Muxer<T> {
     pub(super) fn new(target: T, size: Size, sets: &ParameterSets) -> io::Result<Self> {
         let mut out = Vec::new();
         let duration_at = boxes::header(&mut out, size, sets);
-        let mut muxer = Self {
+        let written = Written { length_bytes: 0, fragments: 0, duration_at };
+        let mut muxer = Self::with(target, written, out);
+        muxer.write_out()?;
+        Ok(muxer)
+    }
+
+    /// Goes on after what is `written`, as if nothing had been since: what lies
+    /// behind it goes, and so does the length of the whole.
+    pub(super) fn resume(mut target: T, written: Written) -> io::Result<Self> {
+        let Written { length_bytes, duration_at, .. } = written;
+        let mut out = Vec::new();
+        boxes::no_duration(&mut out);
+        let header = duration_at.0.saturating_add(out.len() as u64);
+        if header > length_bytes || target.seek(SeekFrom::End(0))? < length_bytes {
+            let why = "it is shorter than when it was left";
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
+        }
+        target.seek(SeekFrom::Start(duration_at.0))?;
+        target.write_all(&out)?;
+        target.cut(length_bytes)?;
+        Ok(Self::with(target, written, out))
+    }
+
+    fn with(target: T, written: Written, out: Vec<u8>) -> Self {
+        Self {
             target,
-            complete: 0,
-            duration_at,
-            fragments: 0,
+            complete: written.length_bytes,
+            duration_at: written.duration_at,
+            fragments: written.fragments,
             start: 0,
             samples: Vec::new(),
             data: Vec::new(),
             newest: None,
             newest_data: Vec::new(),
             out,
-        };
-        muxer.write_out()?;
-        Ok(muxer)
+        }
     }
 
     /// Takes the coded picture in `data`, shown from `time` on, in ticks, which is
@@ -84,6 +121,16 @@ impl<T: Target> Muxer<T> {
         self.newest_data.clear();
         self.newest_data.extend_from_slice(data);
         Ok(())
+    }
+
+    /// Shows the newest picture until `end`, writes what there is and waits until
+    /// it outlasts a loss of power. More pictures may follow, the first one sync.
+    pub(super) fn rest(&mut self, end: u64) -> io::Result<Written> {
+        self.end_newest(end)?;
+        self.flush()?;
+        self.target.sync()?;
+        let Self { complete, fragments, duration_at, .. } = *self;
+        Ok(Written { length_bytes: complete, fragments, duration_at })
     }
 
     /// Shows the newest picture until `end`, and writes everything.
@@ -179,6 +226,10 @@ mod tests {
         fn cut(&mut self, length: u64) -> io::Result<()> {
             self.file.get_mut().truncate(length as usize);
             self.file.set_position(length);
+            Ok(())
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
             Ok(())
         }
     }

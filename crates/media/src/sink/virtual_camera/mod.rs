@@ -75,6 +75,21 @@ impl VirtualCameraError {
 const LOAD: &str = "make a device with `sudo modprobe v4l2loopback exclusive_caps=1`, and see \
                     which with `ls /sys/devices/virtual/video4linux`";
 
+/// Where Linux shows video devices that no hardware stands behind.
+const DEVICES: &str = "/sys/devices/virtual/video4linux";
+
+/// The devices of this system that [`VirtualCamera::open`] may be tried on.
+pub fn list() -> Vec<PathBuf> {
+    list_in(Path::new(DEVICES))
+}
+
+fn list_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<_> = entries.map(|e| Path::new("/dev").join(e.file_name())).collect();
+    paths.sort();
+    paths
+}
+
 /// How a device takes pictures.
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "no device asks for one"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,6 +205,16 @@ mod tests {
     #[cfg(not(target_os = "linux"))]
     fn other_systems_have_none() {
         assert!(matches!(open("/dev/video0"), VirtualCameraError::Unsupported(_)));
+    }
+
+    #[test]
+    fn devices_are_listed_by_their_nodes() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(list_in(&folder.path().join("absent")).is_empty());
+        for name in ["video11", "video10"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        assert_eq!(list_in(folder.path()), ["/dev/video10", "/dev/video11"].map(PathBuf::from));
     }
 
     #[test]

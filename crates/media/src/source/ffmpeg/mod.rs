@@ -18,6 +18,7 @@ use super::kinds::{Info, Kind, Opened, Request};
 use super::player::{Frames, Next, Pace};
 use super::spec::Given;
 use super::threaded::{Threaded, latest};
+pub use probe::Ffmpeg;
 use process::{KillOnDrop, Pipes, Process};
 
 /// Whatever no other kind claims.

@@ -1,7 +1,8 @@
-//! What `ffprobe` knows of a file before it is read, and which options this
-//! `ffmpeg` understands.
+//! What `ffprobe` knows of a file before it is read, where the `ffmpeg` program is
+//! and which options it understands.
 
 use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::channel;
 use std::thread;
@@ -28,9 +29,36 @@ pub(super) fn info(name: &str, input: &str) -> Info {
 
 /// Whether it has `-fps_mode`, which replaced `-vsync` in 5.1.
 pub(super) fn has_fps_mode() -> bool {
-    let mut command = Command::new("ffmpeg");
+    let about = about(Path::new("ffmpeg")).unwrap_or_default();
+    version(&about).is_none_or(|version| version >= (5, 1))
+}
+
+/// The `ffmpeg` program that sources of its formats are read with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ffmpeg {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its version in its own words; none if it does not run.
+    pub version: Option<String>,
+}
+
+impl Ffmpeg {
+    /// Looks for it where the system looks for programs.
+    pub fn find() -> Option<Self> {
+        let name = format!("ffmpeg{}", std::env::consts::EXE_SUFFIX);
+        let folders = std::env::var_os("PATH")?;
+        let paths = std::env::split_paths(&folders).map(|folder| folder.join(&name));
+        let path = paths.into_iter().find(|path| path.is_file())?;
+        let version = about(&path).and_then(|about| version_text(&about).map(str::to_owned));
+        Some(Self { path, version })
+    }
+}
+
+/// What it says of itself.
+fn about(program: &Path) -> Option<String> {
+    let mut command = Command::new(program);
     command.arg("-version");
-    version(&answer(command).unwrap_or_default()).is_none_or(|version| version >= (5, 1))
+    answer(command)
 }
 
 /// A program's output, if it ends well in time.
@@ -50,10 +78,14 @@ fn answer(command: Command) -> Option<String> {
     Some(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// `ffmpeg version 5.1.9-0+deb12u1 Copyright ...`; none for a build of a
-/// development version.
+/// `5.1.9-0+deb12u1` of `ffmpeg version 5.1.9-0+deb12u1 Copyright ...`.
+fn version_text(text: &str) -> Option<&str> {
+    text.strip_prefix("ffmpeg version ")?.split_whitespace().next()
+}
+
+/// Its first two numbers; none for a build of a development version.
 fn version(text: &str) -> Option<(u32, u32)> {
-    let version = text.strip_prefix("ffmpeg version ")?.trim_start_matches('n');
+    let version = version_text(text)?.trim_start_matches('n');
     let mut numbers = version.split(|c: char| !c.is_ascii_digit());
     let mut number = || numbers.next()?.parse().ok();
     Some((number()?, number().unwrap_or(0)))
@@ -109,5 +141,7 @@ mod tests {
         assert_eq!(version("ffmpeg version n7.1 Copyright"), Some((7, 1)));
         assert_eq!(version("ffmpeg version 8.0 Copyright"), Some((8, 0)));
         assert_eq!(version("ffmpeg version N-109542-g1 Copyright"), None);
+        assert_eq!(version_text("ffmpeg version N-109542-g1 Copyright"), Some("N-109542-g1"));
+        assert_eq!(version_text("command not found"), None);
     }
 }

@@ -39,9 +39,10 @@ pub(super) trait Frames: Send {
     /// Pictures before `at` need not be made, if leaving them out saves work.
     fn skip_to(&mut self, _at: Duration) {}
 
-    /// Whether leaving pictures out saves all their work.
-    fn are_drawn(&self) -> bool {
-        false
+    /// Of pictures that are drawn for whichever moment they are asked for: how far
+    /// apart they are at least. Played live they are never drawn ahead.
+    fn drawn_every(&self) -> Option<Duration> {
+        None
     }
 }
 
@@ -73,7 +74,7 @@ pub(super) struct Player<F> {
     repeat: bool,
     /// The clock's time of the recording's time 0.
     start: Option<Duration>,
-    /// The decoded picture and when it is due.
+    /// The decoded picture and when it is due; of drawn ones, when the next is.
     held: Image,
     due: Option<Duration>,
     track: Track,
@@ -111,11 +112,8 @@ impl<F: Frames> Player<F> {
     }
 
     fn read_live(&mut self, image: &mut Image) -> Result<Read, SourceError> {
-        let now = self.clock.now();
-        let until = now + PATIENCE;
-        // What was drawn before a rest may be over.
-        let is_current = |due: &Duration| !self.rests() || *due >= now;
-        let due = match self.due.filter(is_current) {
+        let until = self.clock.now() + PATIENCE;
+        let due = match self.due {
             Some(due) => due,
             None => match self.decode(until)? {
                 Next::Picture { at } => at,
@@ -130,6 +128,23 @@ impl<F: Frames> Player<F> {
         self.due = None;
         std::mem::swap(&mut self.held, image);
         Ok(Read::Picture { captured: due })
+    }
+
+    /// Draws a picture of this very moment, once the one before is over: `due`.
+    fn read_drawn(&mut self, interval: Duration, image: &mut Image) -> Result<Read, SourceError> {
+        let until = self.clock.now() + PATIENCE;
+        if !self.wait(self.due.unwrap_or_default(), until) {
+            return Ok(Read::Nothing);
+        }
+        Ok(match self.decode(until)? {
+            Next::Picture { at } => {
+                self.due = Some(at + interval);
+                std::mem::swap(&mut self.held, image);
+                Read::Picture { captured: at }
+            }
+            Next::Later => Read::Nothing,
+            Next::End => Read::End,
+        })
     }
 
     /// Decodes the next picture that is not over already, or the one at hand
@@ -179,14 +194,15 @@ impl<F: Frames> Player<F> {
 
 impl<F: Frames> Source for Player<F> {
     fn read(&mut self, image: &mut Image) -> Result<Read, PortError> {
-        Ok(match self.pace {
-            Pace::Live => self.read_live(image)?,
-            Pace::Offline => self.read_offline(image)?,
+        Ok(match (self.pace, self.frames.drawn_every()) {
+            (Pace::Live, None) => self.read_live(image)?,
+            (Pace::Live, Some(interval)) => self.read_drawn(interval, image)?,
+            (Pace::Offline, _) => self.read_offline(image)?,
         })
     }
 
     fn rests(&self) -> bool {
-        self.frames.are_drawn() && self.pace == Pace::Live
+        self.frames.drawn_every().is_some() && self.pace == Pace::Live
     }
 }
 

@@ -124,7 +124,7 @@ impl Frames for Still {
         self.next = self.next.max(at);
     }
 
-    fn are_drawn(&self) -> bool {
-        true
+    fn drawn_every(&self) -> Option<Duration> {
+        Some(self.interval)
     }
 }

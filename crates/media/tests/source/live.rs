@@ -42,6 +42,23 @@ fn the_counter_tells_which_picture_was_read_and_when() {
 }
 
 #[test]
+fn a_reader_slower_than_the_scene_gets_one_picture_each_time() {
+    let clock = SimClock::new();
+    let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+    let mut opened = open(&synthetic(Size::new(64, 64), 25.0), &shared, Pace::Live).unwrap();
+    let mut image = Image::default();
+    for round in 1..=10u32 {
+        let Read::Picture { captured } = opened.source.read(&mut image).unwrap() else {
+            panic!("round {round} had to wait");
+        };
+        assert_eq!(captured, clock.now());
+        // Asks too early once, then comes back when more than an interval is over.
+        assert_eq!(opened.source.read(&mut image).unwrap(), Read::Nothing);
+        clock.sleep(25 * MS);
+    }
+}
+
+#[test]
 fn the_scene_is_the_same_each_time_and_always_moves() {
     let size = Size::new(160, 120);
     let (scene, other) = (Scene::new(size), Scene::new(size));

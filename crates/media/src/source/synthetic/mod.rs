@@ -94,7 +94,7 @@ impl Frames for Synthetic {
         self.next = self.next.max(at.as_secs_f64());
     }
 
-    fn are_drawn(&self) -> bool {
-        true
+    fn drawn_every(&self) -> Option<Duration> {
+        Some(Duration::from_secs_f64(1.0 / self.fps))
     }
 }

@@ -2,6 +2,8 @@
 //! in; files, a pipe and a page come out.
 #![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
+mod common;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -29,17 +31,9 @@ fn fail(folder: &Path, args: &[&str]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// A clip of `frames` pictures of 80x64 at 10 a second: a bright bar that moves.
+/// 80x64 at 10 a second.
 fn clip(path: &Path, frames: usize) {
-    let mut bytes = b"YUV4MPEG2 W80 H64 F10:1 Ip A1:1 C420jpeg\n".to_vec();
-    for frame in 0..frames {
-        bytes.extend_from_slice(b"FRAME\n");
-        let luma = (0..64 * 80).map(|i| if (i % 80) / 8 == frame % 10 { 220 } else { 60 });
-        bytes.extend(luma);
-        bytes.extend([110; 32 * 40]);
-        bytes.extend([150; 32 * 40]);
-    }
-    fs::write(path, bytes).unwrap();
+    common::clip(path, (80, 64), 10, frames);
 }
 
 #[test]

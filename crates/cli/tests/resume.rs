@@ -2,6 +2,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -40,22 +42,11 @@ fn kill(folder: &Path, signal: &str) -> Option<i32> {
     status.code()
 }
 
-fn clip(path: &Path) {
-    let mut bytes = b"YUV4MPEG2 W64 H64 F25:1 Ip A1:1 C420jpeg\n".to_vec();
-    for frame in 0..FRAMES {
-        bytes.extend_from_slice(b"FRAME\n");
-        bytes.extend((0..64 * 64).map(|i| if (i % 64) / 8 == frame % 8 { 220 } else { 60 }));
-        bytes.extend([110; 32 * 32]);
-        bytes.extend([150; 32 * 32]);
-    }
-    fs::write(path, bytes).unwrap();
-}
-
 #[test]
 fn a_killed_command_goes_on_to_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    clip(&folder.join("clip.y4m"));
+    common::clip(&folder.join("clip.y4m"), (64, 64), 25, FRAMES);
     let told = finish(&mut video(folder, "whole.mp4", &[]));
     assert!(told.contains("140 frames in ") && !told.contains("resuming"), "{told}");
     let whole = fs::read(folder.join("whole.mp4")).unwrap();

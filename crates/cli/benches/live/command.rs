@@ -13,7 +13,8 @@ use crate::threads;
 pub struct Live {
     child: Child,
     pub host: String,
-    folder: tempfile::TempDir,
+    /// Where it works, until it is dropped.
+    _folder: tempfile::TempDir,
 }
 
 impl Live {
@@ -37,7 +38,7 @@ impl Live {
         }
         // Read on, so that the session never waits for a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, host: host.unwrap(), folder }
+        Self { child, host: host.unwrap(), _folder: folder }
     }
 
     /// Sends a request and gives the answer's body.
@@ -72,7 +73,6 @@ impl Drop for Live {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
-        let _ = &self.folder;
     }
 }
 

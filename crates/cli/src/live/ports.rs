@@ -13,7 +13,6 @@ use laterna_media::source::{self, Pace, Spec, push};
 use laterna_pipeline::Image;
 use laterna_pipeline::frame::Frame;
 use laterna_pipeline::port::{Clock, PortError, Sink, Source, Stage};
-
 use laterna_web::Demand;
 
 use super::stage::painter;

@@ -44,6 +44,20 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// Writes a Y4M clip of `frames` pictures: a bright bar that moves.
+pub fn clip(path: &Path, (width, height): (usize, usize), fps: usize, frames: usize) {
+    let mut bytes =
+        format!("YUV4MPEG2 W{width} H{height} F{fps}:1 Ip A1:1 C420jpeg\n").into_bytes();
+    for frame in 0..frames {
+        let bar = frame % (width / 8);
+        bytes.extend_from_slice(b"FRAME\n");
+        bytes.extend((0..width * height).map(|i| if i % width / 8 == bar { 220 } else { 60 }));
+        bytes.extend(std::iter::repeat_n(110, width * height / 4));
+        bytes.extend(std::iter::repeat_n(150, width * height / 4));
+    }
+    fs::write(path, bytes).expect("a clip");
+}
+
 /// A path as an argument.
 pub fn arg(path: &Path) -> &str {
     path.to_str().expect("paths of tests are UTF-8")

@@ -162,6 +162,9 @@ struct Shared {
     sleepers: AtomicUsize,
     asleep: Mutex<()>,
     wake: Condvar,
+    /// Whether the caller sleeps until the last worker has left.
+    is_closing: AtomicBool,
+    left: Condvar,
     /// The first panic of the current job.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
@@ -186,16 +189,25 @@ impl Shared {
 
     /// Shuts the gate and waits for those inside.
     fn close(&self) {
-        self.gate.fetch_and(!OPEN, Ordering::AcqRel);
-        let mut spins = 0;
-        while self.gate.load(Ordering::Acquire) != 0 {
-            spins += 1;
-            if spins < SPINS {
-                std::hint::spin_loop();
-            } else {
-                std::thread::yield_now();
+        self.gate.fetch_and(!OPEN, Ordering::SeqCst);
+        for _ in 0..SPINS {
+            if self.gate.load(Ordering::Acquire) == 0 {
+                return;
             }
+            std::hint::spin_loop();
         }
+        self.sleep_until_left();
+    }
+
+    /// A worker that is late has most likely lost its core to another thread. Sleeping frees
+    /// this core, and the system moves the worker here.
+    fn sleep_until_left(&self) {
+        let mut asleep = lock(&self.asleep);
+        self.is_closing.store(true, Ordering::SeqCst);
+        while self.gate.load(Ordering::SeqCst) != 0 {
+            asleep = self.left.wait(asleep).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.is_closing.store(false, Ordering::SeqCst);
     }
 
     fn announce(&self) {
@@ -241,7 +253,13 @@ impl Shared {
     }
 
     fn leave(&self) {
-        self.gate.fetch_sub(1, Ordering::AcqRel);
+        let inside = self.gate.fetch_sub(1, Ordering::SeqCst);
+        // As in `announce`: either this load sees that the caller sleeps, or the caller sees
+        // that everybody has left.
+        if inside == 1 && self.is_closing.load(Ordering::SeqCst) {
+            let _asleep = lock(&self.asleep);
+            self.left.notify_all();
+        }
     }
 
     /// Returns the epoch once it differs from `seen`.

@@ -67,11 +67,17 @@ impl<'a> Canvas<'a> {
     /// A circle whose edge is blurred over `softness` of its radius, 0 to 1.
     pub(super) fn glow(&mut self, centre: Point, radius: f32, strength: f32, colour: Rgb) {
         let inner = 1.0 / (radius * self.scale).powi(2).max(1e-6);
-        let [cx, cy] = centre.map(|c| c * self.scale);
-        self.shade([centre; 2], radius, colour, |x, y| {
-            let falloff = (1.0 - ((x - cx).powi(2) + (y - cy).powi(2)) * inner).max(0.0);
-            strength * falloff * falloff
-        });
+        let ([cx, cy], reach) = (centre.map(|c| c * self.scale), radius * self.scale);
+        let columns = [cx - reach, cx + reach];
+        self.shade(
+            [cy - reach, cy + reach],
+            |_| columns,
+            colour,
+            |x, y| {
+                let falloff = (1.0 - ((x - cx).powi(2) + (y - cy).powi(2)) * inner).max(0.0);
+                strength * falloff * falloff
+            },
+        );
     }
 
     /// A thick line with round ends of different radii.
@@ -81,7 +87,15 @@ impl<'a> Canvas<'a> {
         let (dx, dy) = ((to[0] - from[0]) * scale, (to[1] - from[1]) * scale);
         let inverse = 1.0 / (dx * dx + dy * dy).max(1e-6);
         let (start, grow) = (start * scale, (end - start) * scale);
-        self.shade([from, to], start.max(start + grow) / scale, colour, |x, y| {
+        let reach = start.max(start + grow) + 1.0;
+        // The part of the line that a row may be near to, widened.
+        let span = |y: f32| {
+            let part = |y: f32| ((y - ay) / if dy == 0.0 { 1e-6 } else { dy }).clamp(0.0, 1.0);
+            let (a, b) = (ax + dx * part(y - reach), ax + dx * part(y + reach));
+            [a.min(b) - reach, a.max(b) + reach]
+        };
+        let rows = [from[1].min(to[1]) * scale - reach, from[1].max(to[1]) * scale + reach];
+        self.shade(rows, span, colour, |x, y| {
             let (px, py) = (x - ax, y - ay);
             let along = ((px * dx + py * dy) * inverse).clamp(0.0, 1.0);
             let distance = ((px - along * dx).powi(2) + (py - along * dy).powi(2)).sqrt();
@@ -99,32 +113,34 @@ impl<'a> Canvas<'a> {
             let (nx, ny) = (nx / length, ny / length);
             [nx, ny, -(nx * ax + ny * ay) * scale]
         });
-        self.shade(bounds(&corners), 0.0, colour, |x, y| {
-            let inside = edges.iter().map(|[nx, ny, offset]| nx * x + ny * y + offset);
-            (inside.fold(f32::MAX, f32::min) + 0.5).clamp(0.0, 1.0)
-        });
+        let [left, top, right, bottom] = bounds(&corners).map(|side| side * scale);
+        let columns = [left - 1.0, right + 1.0];
+        self.shade(
+            [top - 1.0, bottom + 1.0],
+            |_| columns,
+            colour,
+            |x, y| {
+                let inside = edges.iter().map(|[nx, ny, offset]| nx * x + ny * y + offset);
+                (inside.fold(f32::MAX, f32::min) + 0.5).clamp(0.0, 1.0)
+            },
+        );
     }
 
-    /// Blends `colour` over the rectangle of `corners` widened by `margin`, by the
-    /// coverage 0 to 1 at each pixel's centre, in pixels.
+    /// Blends `colour` over the rows between two edges, in each over the columns of
+    /// its `span`, by the coverage 0 to 1 at each pixel's centre; all in pixels.
     fn shade(
         &mut self,
-        corners: [Point; 2],
-        margin: f32,
+        [top, bottom]: [f32; 2],
+        span: impl Fn(f32) -> [f32; 2],
         colour: Rgb,
         coverage: impl Fn(f32, f32) -> f32,
     ) {
-        let [columns, rows] = [(0, self.width), (1, self.height)].map(|(axis, limit)| {
-            let (a, b) = (corners[0][axis], corners[1][axis]);
-            clip(
-                (a.min(b) - margin) * self.scale - 1.0,
-                (a.max(b) + margin) * self.scale + 1.0,
-                limit,
-            )
-        });
-        for y in rows {
-            for (x, pixel) in columns.clone().zip(self.pixels(y, columns.clone())) {
-                let cover = coverage(x as f32 + 0.5, y as f32 + 0.5);
+        for y in clip(top, bottom, self.height) {
+            let middle = y as f32 + 0.5;
+            let [left, right] = span(middle);
+            let columns = clip(left, right, self.width);
+            for (x, pixel) in columns.clone().zip(self.pixels(y, columns)) {
+                let cover = coverage(x as f32 + 0.5, middle);
                 if cover > 0.0 {
                     blend(pixel, colour, cover);
                 }
@@ -150,8 +166,14 @@ fn clip(low: f32, high: f32, limit: usize) -> Range<usize> {
 pub(super) fn blend(pixel: &mut [u8; 3], colour: Rgb, cover: f32) {
     for (byte, colour) in pixel.iter_mut().zip(colour) {
         let value = f32::from(*byte);
-        *byte = (value + (colour - value) * cover + 0.5) as u8;
+        *byte = rounded(value + (colour - value) * cover);
     }
+}
+
+/// The nearest byte to a value of 0..=255: with 2^23 added, the lowest bits of a
+/// float are its whole number. A cast would also look for what lies outside.
+pub(super) fn rounded(value: f32) -> u8 {
+    (value + 8_388_608.0).to_bits() as u8
 }
 
 /// The colour between two.
@@ -159,12 +181,14 @@ pub(super) fn mix(a: Rgb, b: Rgb, weight: f32) -> Rgb {
     std::array::from_fn(|i| a[i] + (b[i] - a[i]) * weight)
 }
 
-/// The corners of the rectangle around points.
-fn bounds(points: &[Point]) -> [Point; 2] {
-    let extreme = |pick: fn(f32, f32) -> f32, start: f32| {
-        std::array::from_fn(|axis| points.iter().map(|p| p[axis]).fold(start, pick))
+/// Left, top, right and bottom of the rectangle around points.
+fn bounds(points: &[Point]) -> [f32; 4] {
+    let extreme = |axis: usize, pick: fn(f32, f32) -> f32, start: f32| {
+        points.iter().map(|point| point[axis]).fold(start, pick)
     };
-    [extreme(f32::min, f32::MAX), extreme(f32::max, f32::MIN)]
+    let [low, high]: [fn(f32, f32) -> f32; 2] = [f32::min, f32::max];
+    let (first, last) = (f32::MAX, f32::MIN);
+    [extreme(0, low, first), extreme(1, low, first), extreme(0, high, last), extreme(1, high, last)]
 }
 
 #[cfg(test)]

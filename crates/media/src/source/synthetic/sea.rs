@@ -2,7 +2,7 @@
 //! sun's glitter.
 
 use super::backdrop::{HORIZON, SUN, sky};
-use super::canvas::{Canvas, Rgb, mix};
+use super::canvas::{Canvas, Rgb, mix, rounded};
 use super::noise::hash;
 
 pub(super) struct Sea {
@@ -122,8 +122,7 @@ fn wave(turns: f32) -> f32 {
 }
 
 fn to_byte(value: f32) -> u8 {
-    // With 2^23 added, the lowest bits of the float are the rounded number.
-    (value.clamp(0.0, 255.0) + 8_388_608.0).to_bits() as u8
+    rounded(value.clamp(0.0, 255.0))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use laterna_pipeline::port::{Clock, OpenSource, PortError, Read, Source};
 use laterna_pipeline::settings::Live;
-use laterna_pipeline::{Bell, Image};
+use laterna_pipeline::{Bell, Image, Size};
 
 use crate::hub::Hub;
 use crate::ports::Ports;
@@ -75,6 +75,10 @@ impl Source for Switch {
 
     fn rests(&self) -> bool {
         self.source.rests() && !self.has_ended
+    }
+
+    fn aim(&mut self, size: Size) {
+        self.source.aim(size);
     }
 }
 

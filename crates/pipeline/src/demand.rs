@@ -13,8 +13,8 @@ use crate::sync::lock;
 /// A picture is wanted so many times the length of its making before the expected
 /// end of an inference, and this share of the inference earlier, as one may end
 /// early. The later, the fresher the picture is.
-const SUPPLIES: f64 = 2.0;
-const EARLY: f64 = 0.04;
+const SUPPLIES: f64 = 1.5;
+const EARLY: f64 = 0.03;
 
 /// But never longer before the end than this share of the inference, or than
 /// this: a slow model would otherwise share its cores with pictures in vain.
@@ -41,6 +41,8 @@ struct State {
     size: Option<Size>,
     /// When the next picture is wanted.
     from: Duration,
+    /// When a fresher picture is worth drawing than the one that was drawn last.
+    stale: Duration,
     /// Expected length of an inference in seconds.
     length: f64,
     /// Expected length of making a picture ready, in seconds, once one was made.
@@ -74,6 +76,7 @@ impl Demand {
     pub fn begin(&self, now: Duration) {
         self.change(|state| {
             state.from = now + Duration::from_secs_f64(state.length - state.lead());
+            state.stale = Duration::ZERO;
         });
     }
 
@@ -85,6 +88,17 @@ impl Demand {
             state.length += share * (length.as_secs_f64() - state.length);
             state.from = state.from.min(now);
         });
+    }
+
+    /// The model has passed over a picture and is free: another is wanted now.
+    pub fn again(&self) {
+        self.change(|state| state.stale = Duration::ZERO);
+    }
+
+    /// A picture was drawn at that time: for one inference, one is enough, unless
+    /// it has to wait.
+    pub fn drawn(&self, at: Duration) {
+        self.change(|state| state.stale = at + Duration::from_secs_f64(state.lead()));
     }
 
     /// A picture that was captured then is ready now.
@@ -127,9 +141,21 @@ impl Demand {
 
     /// Waits until a picture is wanted and returns its size, or none once closed.
     pub fn wait(&self, clock: &dyn Clock) -> Option<Size> {
+        self.wait_until(clock, |state| state.from)
+    }
+
+    /// As [`Demand::wait`], for pictures that are drawn when they are wanted.
+    pub fn wait_to_draw(&self, clock: &dyn Clock) -> Option<Size> {
+        self.wait_until(clock, |state| state.from.max(state.stale))
+    }
+
+    fn wait_until(&self, clock: &dyn Clock, time: fn(&State) -> Duration) -> Option<Size> {
         loop {
             let seen = self.bell.rings();
-            let (size, from, closed) = self.read();
+            let (size, from, closed) = {
+                let state = lock(&self.state);
+                (state.size, time(&state), state.closed)
+            };
             if closed {
                 return None;
             }
@@ -138,10 +164,5 @@ impl Demand {
             }
             clock.wait(&self.bell, seen, size.map(|_| from));
         }
-    }
-
-    fn read(&self) -> (Option<Size>, Duration, bool) {
-        let state = lock(&self.state);
-        (state.size, state.from, state.closed)
     }
 }

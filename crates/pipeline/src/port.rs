@@ -33,6 +33,10 @@ pub trait Source: Send {
     fn rests(&self) -> bool {
         false
     }
+
+    /// The size that the next picture is prepared for, said before each read of a
+    /// source that rests: what draws its pictures need not draw more.
+    fn aim(&mut self, _size: Size) {}
 }
 
 /// What a source read.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use laterna_pipeline::port::{Clock, PortError, Read, Source};
-use laterna_pipeline::{Bell, Image};
+use laterna_pipeline::{Bell, Image, Size};
 
 use super::error::SourceError;
 
@@ -44,6 +44,9 @@ pub(super) trait Frames: Send {
     fn drawn_every(&self) -> Option<Duration> {
         None
     }
+
+    /// The size that drawn pictures are prepared for, see [`Source::aim`].
+    fn aim(&mut self, _size: Size) {}
 }
 
 /// What came of asking for the next picture.
@@ -130,10 +133,13 @@ impl<F: Frames> Player<F> {
         Ok(Read::Picture { captured: due })
     }
 
-    /// Draws a picture of this very moment, once the one before is over: `due`.
+    /// Draws a picture of this very moment, once the one before is over: `due`. If
+    /// that had to be waited for, the reader may no longer want one.
     fn read_drawn(&mut self, interval: Duration, image: &mut Image) -> Result<Read, SourceError> {
-        let until = self.clock.now() + PATIENCE;
-        if !self.wait(self.due.unwrap_or_default(), until) {
+        let (now, due) = (self.clock.now(), self.due.unwrap_or_default());
+        let until = now + PATIENCE;
+        if now < due {
+            self.wait(due, until);
             return Ok(Read::Nothing);
         }
         Ok(match self.decode(until)? {
@@ -203,6 +209,10 @@ impl<F: Frames> Source for Player<F> {
 
     fn rests(&self) -> bool {
         self.frames.drawn_every().is_some() && self.pace == Pace::Live
+    }
+
+    fn aim(&mut self, size: Size) {
+        self.frames.aim(size);
     }
 }
 

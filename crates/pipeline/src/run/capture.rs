@@ -56,13 +56,22 @@ impl<S: Send + Sync + 'static> Capture<'_, S> {
     /// Reads until the pipeline stops or the source ends.
     fn read_all(&mut self, mut source: Box<dyn Source>) -> Result<(), PortError> {
         while !self.shared.is_stopped() {
-            if source.rests() && self.shared.demand.wait(&*self.shared.clock).is_none() {
-                return Ok(());
+            let rests = source.rests();
+            if rests {
+                let Some(size) = self.shared.demand.wait_to_draw(&*self.shared.clock) else {
+                    return Ok(());
+                };
+                source.aim(size);
             }
             let read = |image: &mut Image| guarded(|| source.read(image));
             let (image, read) = self.pool.fill(|_| true, Image::default, read);
             match read? {
-                Read::Picture { captured } if image.size().area() > 0 => self.pass(image, captured),
+                Read::Picture { captured } if image.size().area() > 0 => {
+                    if rests {
+                        self.shared.demand.drawn(captured);
+                    }
+                    self.pass(image, captured);
+                }
                 Read::Picture { .. } => return Err("the source gave an empty picture".into()),
                 Read::Nothing => {}
                 Read::End => {

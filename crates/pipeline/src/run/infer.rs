@@ -130,6 +130,7 @@ impl<S: Send + Sync + 'static> Infer<'_, S> {
         let prepared = self.fitting(prepared, stage.size(), &settings);
         if !self.is_new(&prepared, &settings) {
             self.stage = Some(stage);
+            self.shared.demand.again();
             return self.shared.stats.ended(Fate::Skipped);
         }
         let (output, span, result) = self.run_stage(&mut *stage, &prepared, &settings);

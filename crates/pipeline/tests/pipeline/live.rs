@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use laterna_pipeline::Size;
 use laterna_pipeline::frame::Step;
 use laterna_pipeline::pace::Rate;
 use laterna_pipeline::port::{Clock, Kind};
 use laterna_pipeline::sim::SimClock;
 use laterna_pipeline::stats::{Counts, Snapshot};
 
-use crate::support::{Camera, Model, Rig, Screen, ms, p95, us};
+use crate::support::{Camera, Model, Rig, SIZE, Screen, ms, p95, us};
 
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -131,6 +132,41 @@ fn a_slow_model_on_few_cores_prepares_few_pictures() {
     let snapshot = rig.pipeline.stop(PATIENCE);
     let per_frame = snapshot.prepare.total.count as f64 / snapshot.frames.generated as f64;
     assert!(per_frame < 3.0, "{per_frame} of 25 captured");
+}
+
+/// A scene that is drawn at 200 a second if asked, and a model at 20, for 10 seconds.
+/// Equal pictures are passed over.
+fn drawn(value: fn(u64) -> u8) -> (Snapshot, Screen, Vec<Size>) {
+    let clock = SimClock::new();
+    clock.set_cost(Step::Prepare, ms(1));
+    let camera = Camera { draws: Some(ms(2)), value, ..Camera::new(&clock, ms(5)) };
+    let aims = Arc::clone(&camera.aims);
+    let rig = Rig::start(camera, Model::new(&clock, |_| ms(50)));
+    let screen = Screen::new(&clock);
+    rig.show("screen", Rate::Arrival, &screen);
+    rig.change(|settings| settings.similarity.threshold = 1e-6);
+    rig.clock.sleep(Duration::from_secs(10));
+    let snapshot = rig.pipeline.stop(PATIENCE);
+    let aims = aims.lock().unwrap().clone();
+    (snapshot, screen, aims)
+}
+
+#[test]
+fn one_picture_is_drawn_for_each_inference_shortly_before_it() {
+    let (snapshot, screen, aims) = drawn(|number| number as u8);
+    let Counts { captured, generated, .. } = snapshot.frames;
+    // Ten more during the first, whose length nobody knows.
+    assert!(generated >= 195 && captured <= generated + 12, "{:?}", snapshot.frames);
+    let ages = screen.seen().into_iter().skip(2).map(|seen| seen.at - seen.captured - ms(50));
+    let oldest = ages.max().unwrap();
+    assert!(oldest <= ms(7), "{oldest:?} old when its inference began");
+    assert!(!aims.is_empty() && aims.iter().all(|&size| size == SIZE));
+}
+
+#[test]
+fn a_scene_that_stands_still_is_looked_at_at_its_own_rate() {
+    let (snapshot, ..) = drawn(|_| 100);
+    assert!(snapshot.frames.skipped > 1500, "{:?}", snapshot.frames);
 }
 
 #[test]

@@ -57,6 +57,10 @@ pub struct Camera {
     pub value: fn(u64) -> u8,
     /// It cannot be opened between these times.
     pub unplugged: (Duration, Duration),
+    /// It is no camera but draws whenever it is asked, which takes so long.
+    pub draws: Option<Duration>,
+    /// What it was told to aim at.
+    pub aims: Arc<Mutex<Vec<Size>>>,
 }
 
 impl Camera {
@@ -68,6 +72,8 @@ impl Camera {
             act: |_| Act::Work,
             value: |number| number as u8,
             unplugged: (Duration::ZERO, Duration::ZERO),
+            draws: None,
+            aims: Arc::default(),
         }
     }
 
@@ -83,10 +89,38 @@ impl Camera {
         let now = self.clock.now();
         if (from..to).contains(&now) { Err("no camera".into()) } else { Ok(()) }
     }
+
+    /// One picture of this moment, a period after the one before at the earliest.
+    fn draw(&self, length: Duration, image: &mut Image) -> Read {
+        let mut next = self.next.lock().unwrap();
+        let ((number, due), now) = (*next, self.clock.now());
+        if now < due {
+            drop(next);
+            self.clock.sleep_until(due);
+            return Read::Nothing;
+        }
+        *next = (number + 1, now + self.period);
+        drop(next);
+        self.clock.sleep(length);
+        image.reset(CAMERA);
+        image.rgb_mut().fill((self.value)(number));
+        Read::Picture { captured: now }
+    }
 }
 
 impl Source for Camera {
+    fn rests(&self) -> bool {
+        self.draws.is_some()
+    }
+
+    fn aim(&mut self, size: Size) {
+        self.aims.lock().unwrap().push(size);
+    }
+
     fn read(&mut self, image: &mut Image) -> Result<Read, PortError> {
+        if let Some(length) = self.draws {
+            return Ok(self.draw(length, image));
+        }
         let (number, due) = {
             let mut next = self.next.lock().unwrap();
             next.1 = next.1.max(self.clock.now());

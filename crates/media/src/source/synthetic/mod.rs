@@ -33,13 +33,14 @@ pub(super) const KIND: Kind = Kind {
     list: None,
 };
 
-/// If none is wanted.
+/// If none is wanted; for smaller pictures than these it is drawn smaller.
 const SIZE: Size = Size::new(640, 480);
 const FPS: f64 = 30.0;
 const RATES: std::ops::RangeInclusive<f64> = 1.0..=1000.0;
 const MAX_SIDE: usize = 8192;
 
 fn open(request: &Request<'_>) -> Result<Opened, SourceError> {
+    let is_free = request.want.size.is_none();
     let size = request.want.size.unwrap_or(SIZE);
     if size.width.max(size.height) > MAX_SIDE || size.area() == 0 {
         let why = format!("{}x{} is not a size it can have", size.width, size.height);
@@ -48,7 +49,8 @@ fn open(request: &Request<'_>) -> Result<Opened, SourceError> {
     let fps = rate(request)?;
     let info = Info { size: Some(size), fps: Some(fps), ..Info::named(&request.text) };
     let counter = request.want.counter;
-    Ok(request.play(Synthetic { scene: Scene::new(size), fps, counter, next: 0.0 }, info))
+    let scene = Scene::new(size);
+    Ok(request.play(Synthetic { scene, is_free, fps, counter, next: 0.0 }, info))
 }
 
 /// What stands behind the colon, what is wanted, or the usual rate.
@@ -66,6 +68,8 @@ fn rate(request: &Request<'_>) -> Result<f64, SourceError> {
 
 struct Synthetic {
     scene: Scene,
+    /// Nobody has asked for a size.
+    is_free: bool,
     fps: f64,
     counter: bool,
     /// Time of the next picture in seconds.
@@ -96,5 +100,37 @@ impl Frames for Synthetic {
 
     fn drawn_every(&self) -> Option<Duration> {
         Some(Duration::from_secs_f64(1.0 / self.fps))
+    }
+
+    fn aim(&mut self, size: Size) {
+        if self.is_free && covering(size) != self.scene.size() {
+            self.scene = Scene::new(covering(size));
+        }
+    }
+}
+
+/// The smallest size of the usual shape that `size` can be cut out of, but none
+/// larger than the usual one.
+fn covering(size: Size) -> Size {
+    let height = size.height.max((size.width * SIZE.height).div_ceil(SIZE.width));
+    let height = height.clamp(1, SIZE.height);
+    Size::new((height * SIZE.width).div_ceil(SIZE.height), height)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scene_is_as_large_as_a_model_needs_it() {
+        for (wide, high, width, height) in [
+            (256, 256, 342, 256),
+            (512, 512, 640, 480),
+            (320, 64, 320, 240),
+            (64, 90, 120, 90),
+            (0, 0, 2, 1),
+        ] {
+            assert_eq!(covering(Size::new(wide, high)), Size::new(width, height));
+        }
     }
 }

@@ -192,6 +192,22 @@ test("the camera of the browser is painted", { skip }, async () => {
   await page.context().close();
 });
 
+test("only what the model sees of a camera is sent", { skip }, async () => {
+  const page = await open();
+  const found = await page.evaluate(async () => {
+    const { part } = await import("/source.js");
+    const state = (width, height, fit) => ({ working_size: { width, height }, controls: { fit } });
+    return [
+      part(1280, 720, state(512, 512, "crop")),
+      part(1280, 720, state(512, 512, "letterbox")),
+      part(640, 480, state(1024, 768, "crop")),
+      part(1920, 1080, null),
+    ].map(({ width, height, scale }) => [width, height, Math.round(width * scale), Math.round(height * scale)]);
+  });
+  assert.deepEqual(found, [[720, 720, 512, 512], [1280, 720, 512, 288], [640, 480, 640, 480], [1920, 1080, 1280, 720]]);
+  await page.context().close();
+});
+
 test("a picture file is painted", { skip }, async () => {
   await set({ strength: 0, smoothing: 0 });
   const page = await open();

@@ -3,10 +3,13 @@
 
 import { byId, make, offer, say } from "./dom.js";
 
-const QUALITY = 0.85;
+const QUALITY = 0.92;
 
-/** The longest side that is sent; no model paints more. */
+/** The longest side that is sent before the model's size is known. */
 const LONGEST = 1280;
+
+/** The more pictures, the younger the newest when the model takes one. */
+const CAMERA = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 60 } };
 
 /** A hidden page gets no frames of its video; then one is taken so often. */
 const PATIENCE_MS = 200;
@@ -91,8 +94,7 @@ export class Sources {
   async #openCamera() {
     const media = devices("getUserMedia");
     const deviceId = byId("device").value ? { exact: byId("device").value } : undefined;
-    const video = { deviceId, width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
-    await this.#play(await media.getUserMedia({ video }));
+    await this.#play(await media.getUserMedia({ video: { deviceId, ...CAMERA } }));
     await this.#listCameras(media);
   }
 
@@ -178,12 +180,28 @@ export class Sources {
     const width = picture.videoWidth ?? picture.width;
     const height = picture.videoHeight ?? picture.height;
     if (!width || !height) return null;
-    const scale = Math.min(1, LONGEST / Math.max(width, height));
-    this.#canvas.width = Math.round(width * scale);
-    this.#canvas.height = Math.round(height * scale);
-    this.#canvas.getContext("2d", { alpha: false }).drawImage(picture, 0, 0, this.#canvas.width, this.#canvas.height);
+    const seen = part(width, height, this.#state);
+    this.#canvas.width = Math.max(1, Math.round(seen.width * seen.scale));
+    this.#canvas.height = Math.max(1, Math.round(seen.height * seen.scale));
+    const context = this.#canvas.getContext("2d", { alpha: false });
+    context.imageSmoothingQuality = "medium";
+    const from = [(width - seen.width) / 2, (height - seen.height) / 2, seen.width, seen.height];
+    context.drawImage(picture, ...from, 0, 0, this.#canvas.width, this.#canvas.height);
     return new Promise((resolve) => this.#canvas.toBlob(resolve, "image/jpeg", QUALITY));
   }
+}
+
+/**
+ * The middle part of a picture that the model sees, and how much smaller it sees
+ * it: sending more would cost this machine and the other one time.
+ */
+export function part(width, height, state) {
+  const model = state?.working_size;
+  if (!model) return { width, height, scale: Math.min(1, LONGEST / Math.max(width, height)) };
+  const [across, down] = [model.width / width, model.height / height];
+  if (state.controls.fit !== "crop") return { width, height, scale: Math.min(1, across, down) };
+  const cover = Math.max(across, down);
+  return { width: model.width / cover, height: model.height / cover, scale: Math.min(1, cover) };
 }
 
 /** Resolves with the time at which the video's next frame was caught, in ms. */

@@ -15,11 +15,6 @@ use crate::page::Page;
 /// A tick of the time that is drawn.
 pub const TICK: Duration = Duration::from_micros(100);
 
-const RATE: u32 = 30;
-
-/// Of a usual webcam.
-const SIZE: Size = Size::new(640, 480);
-
 /// Feeds until it is dropped.
 pub struct Camera {
     stop: Arc<AtomicBool>,
@@ -27,11 +22,13 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// Draws ticks since `start`.
-    pub fn start(host: &str, start: Instant) -> Self {
+    /// Draws ticks since `start`, so many pictures a second. They are of the model's
+    /// size, as those that the page sends.
+    pub fn start(host: &str, start: Instant, size: usize, fps: u32) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (mut page, stopped) = (Page::connect(host), Arc::clone(&stop));
-        let thread = std::thread::spawn(move || feed(&mut page, start, &stopped));
+        let (scene, interval) = (scene(size), Duration::from_secs(1) / fps);
+        let thread = std::thread::spawn(move || feed(&mut page, scene, interval, start, &stopped));
         Self { stop, thread: Some(thread) }
     }
 }
@@ -46,24 +43,24 @@ impl Drop for Camera {
 
 /// One picture at each tick of the camera; one that the session has not asked
 /// for by then is dropped, as the page does.
-fn feed(page: &mut Page, start: Instant, stop: &AtomicBool) {
+fn feed(page: &mut Page, mut image: Image, interval: Duration, start: Instant, stop: &AtomicBool) {
     page.send(r#"{"feed":true}"#);
     let asked = Instant::now();
     let session = page.session_time();
-    let (mut image, mut jpeg, mut is_wanted) = (scene(), Vec::new(), true);
+    let (mut jpeg, mut is_wanted) = (Vec::new(), true);
     let mut due = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         while Instant::now() < due {
             is_wanted |= page.read(due).is_some_and(|message| asks(&message));
         }
-        due += Duration::from_secs(1) / RATE;
+        due += interval;
         if !std::mem::take(&mut is_wanted) {
             continue;
         }
         let captured = Instant::now();
         let ticks = (captured - start).as_micros() / TICK.as_micros();
         counter::draw(&mut image, ticks as u32 % counter::LIMIT);
-        Encoder::default().encode(&image, 85, &mut jpeg).unwrap();
+        Encoder::default().encode(&image, 92, &mut jpeg).unwrap();
         let at = session + (captured - asked).as_micros() as u64;
         let mut bytes = vec![1, 1, 0, 0, 0, 0, 0, 0];
         bytes.extend(at.to_le_bytes());
@@ -77,13 +74,13 @@ fn asks(message: &Message) -> bool {
 }
 
 /// Something with edges and slopes, so that a JPEG has its usual weight.
-fn scene() -> Image {
-    let mut image = Image::new(SIZE);
+fn scene(side: usize) -> Image {
+    let mut image = Image::new(Size::new(side, side));
     for (i, pixel) in image.rgb_mut().chunks_exact_mut(3).enumerate() {
-        let (x, y) = (i % SIZE.width, i / SIZE.width);
-        let disc = (x as i64 - 320).pow(2) + (y as i64 - 260).pow(2) < 150 * 150;
-        pixel[0] = (x * 255 / SIZE.width) as u8;
-        pixel[1] = (y * 255 / SIZE.height) as u8;
+        let (x, y) = (i % side, i / side);
+        let disc = x.abs_diff(side / 2).pow(2) + y.abs_diff(side / 2).pow(2) < (side / 3).pow(2);
+        pixel[0] = (x * 255 / side) as u8;
+        pixel[1] = (y * 255 / side) as u8;
         pixel[2] = if disc { 220 } else { (x / 16 * 8 + y / 16 * 24) as u8 };
     }
     image

@@ -95,7 +95,7 @@ impl Demand {
         self.change(|state| state.stale = Duration::ZERO);
     }
 
-    /// A picture was drawn at that time: for one inference, one is enough, unless
+    /// A picture came from its source at that time: for one inference, one is enough, unless
     /// it has to wait.
     pub fn drawn(&self, at: Duration) {
         self.change(|state| state.stale = at + Duration::from_secs_f64(state.lead()));

@@ -68,7 +68,7 @@ impl<S: Send + Sync + 'static> Capture<'_, S> {
             match read? {
                 Read::Picture { captured } if image.size().area() > 0 => {
                     if rests {
-                        self.shared.demand.drawn(captured);
+                        self.shared.demand.drawn(self.shared.clock.now());
                     }
                     self.pass(image, captured);
                 }

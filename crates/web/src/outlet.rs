@@ -36,6 +36,8 @@ pub(crate) struct Picture {
     pub(crate) sent: Duration,
     pub(crate) settings: u64,
     pub(crate) scene: u64,
+    /// How long the model was at work on it.
+    pub(crate) inference: Duration,
     /// JPEG; empty if it is the one that the viewer has.
     pub(crate) painting: Vec<u8>,
     /// JPEG; empty unless it was asked for.
@@ -184,6 +186,7 @@ impl OutletSink {
             sent: self.app.now(),
             settings: trail.settings,
             scene: trail.scene,
+            inference: trail.infer.length(),
             painting,
             camera,
         })
@@ -235,6 +238,7 @@ mod tests {
             sent,
             settings: 0,
             scene: 0,
+            inference: Duration::ZERO,
             painting,
             camera,
         }

@@ -4,7 +4,7 @@
 import { byId } from "./dom.js";
 
 const KINDS = ["unique", "repeated", "interpolated"];
-const HEADER_BYTES = 56;
+const HEADER_BYTES = 64;
 
 export class Picture {
   #canvas = byId("picture");

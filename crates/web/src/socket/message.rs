@@ -17,7 +17,7 @@ use crate::outlet::Picture;
 pub(crate) const PROTOCOL: u8 = 1;
 
 /// Bytes before the first JPEG of a picture to the page.
-pub(crate) const PICTURE_HEADER_BYTES: usize = 56;
+pub(crate) const PICTURE_HEADER_BYTES: usize = 64;
 
 /// Bytes before the JPEG of a picture from the page.
 pub(crate) const UPLOAD_HEADER_BYTES: usize = 16;
@@ -134,6 +134,7 @@ impl<'a> Answer<'a> {
 /// | 32 | 8 | sent, likewise |
 /// | 40 | 8 | version of the settings that it was painted with |
 /// | 48 | 8 | number of the scene |
+/// | 56 | 8 | how long the model was at work on it, in microseconds |
 ///
 /// The painting follows, then the camera's picture if it was asked for.
 pub(crate) fn encode(picture: &Picture) -> Bytes {
@@ -149,6 +150,7 @@ pub(crate) fn encode(picture: &Picture) -> Bytes {
         micros(picture.sent),
         picture.settings,
         picture.scene,
+        micros(picture.inference),
     ] {
         out.extend(number.to_le_bytes());
     }
@@ -214,15 +216,17 @@ mod tests {
             sent: Duration::from_secs(5000),
             settings: 9,
             scene: 4,
+            inference: Duration::from_micros(26_400),
             painting: vec![0xAA; 3],
             camera: vec![0xBB; 2],
         });
-        assert_eq!(bytes[..16], [1, 2, 56, 0, 3, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(bytes[..16], [1, 2, 64, 0, 3, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(bytes[16..24], 0x0102u64.to_le_bytes());
         assert_eq!(bytes[24..32], 3000u64.to_le_bytes());
         assert_eq!(bytes[32..40], 5_000_000_000u64.to_le_bytes());
         assert_eq!(bytes[40..56], [9, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(bytes[56..], [0xAA, 0xAA, 0xAA, 0xBB, 0xBB]);
+        assert_eq!(bytes[56..64], 26_400u64.to_le_bytes());
+        assert_eq!(bytes[64..], [0xAA, 0xAA, 0xAA, 0xBB, 0xBB]);
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub struct Picture {
     pub is_unique: bool,
     pub number: u64,
     pub sequence: u64,
+    pub infer_ms: f64,
     pub jpeg: Vec<u8>,
     pub came: Instant,
 }
@@ -97,6 +98,7 @@ fn picture(bytes: &[u8]) -> Picture {
         is_unique: bytes[1] == 0,
         number: number(8),
         sequence: number(16),
+        infer_ms: number(56) as f64 / 1e3,
         jpeg: bytes[header..header + length].to_vec(),
         came: Instant::now(),
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::Scale;
 use crate::camera::{Camera, TICK};
 use crate::command::{Holdings, Live, bench_ms};
-use crate::figures::{median, percentile, round, summary};
+use crate::figures::{median, round, summary};
 use crate::page::{Page, decode};
 
 /// Left out at the beginning, when caches are cold.
@@ -18,7 +18,7 @@ const WARM_UP: Duration = Duration::from_secs(2);
 /// Frames of one run of `laterna bench`.
 const BENCH_FRAMES: usize = 20;
 
-/// Glass to glass: a camera draws the time into its pictures, a page reads it
+/// Glass to glass, and what of it is not the frame's own inference: a camera draws the time into its pictures, a page reads it
 /// from the paintings. One clock, and nothing of the session's own stamps. The
 /// strength is low, so that the digits survive; the work is the same at any.
 ///
@@ -34,7 +34,8 @@ fn glass_to_glass(scale: Scale, camera_fps: u32) -> Value {
     let start = Instant::now();
     let _camera = Camera::start(&live.host, start, scale.size, camera_fps);
     let mut page = Page::viewing(&live.host);
-    let (mut latencies, mut unread, mut sequence) = (Vec::new(), 0, 0);
+    let (mut latencies, mut beyond, mut infer) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut unread, mut sequence) = (0, 0);
     let end = start + WARM_UP + scale.length;
     while let Some(picture) = page.picture(end) {
         let image = (!picture.jpeg.is_empty()).then(|| decode(&picture.jpeg));
@@ -45,7 +46,11 @@ fn glass_to_glass(scale: Scale, camera_fps: u32) -> Value {
         let Some(image) = image.filter(|_| picture.is_unique) else { continue };
         match counter::read(&image) {
             Some(ticks) if shown > WARM_UP => {
-                latencies.push((shown.as_secs_f64() - f64::from(ticks) * TICK.as_secs_f64()) * 1e3);
+                let captured = f64::from(ticks) * TICK.as_secs_f64();
+                let latency = (shown.as_secs_f64() - captured) * 1e3;
+                latencies.push(latency);
+                beyond.push(latency - picture.infer_ms);
+                infer.push(picture.infer_ms);
             }
             Some(_) => {}
             None => unread += 1,
@@ -53,13 +58,12 @@ fn glass_to_glass(scale: Scale, camera_fps: u32) -> Value {
     }
     assert!(latencies.len() > 3 * unread && !latencies.is_empty(), "the digits are not legible");
     assert!(latencies.iter().all(|&ms| ms > 0.0), "a picture came before it was captured");
-    let infer = infer_ms(&live);
     json!({
         "camera_fps": camera_fps,
         "camera_to_page_ms": summary(&latencies),
+        "beyond_its_inference_ms": summary(&beyond),
+        "infer_ms": summary(&infer),
         "unread": unread,
-        "infer_ms": round(infer),
-        "p95_over_infer_ms": round(percentile(&latencies, 0.95) - infer),
     })
 }
 
@@ -72,7 +76,13 @@ pub fn source(scale: Scale) -> Value {
     let latency = &statistics["sinks"][0]["latency"]["recent"];
     let p95 = latency["p95_ms"].as_f64().unwrap();
     assert!(p95 >= infer, "latency holds the time of painting");
-    json!({ "latency_ms": latency, "infer_ms": round(infer), "p95_by_infer": round(p95 / infer) })
+    let infer_p95 = statistics["infer"]["recent"]["p95_ms"].as_f64().unwrap();
+    json!({
+        "latency_ms": latency,
+        "infer_ms": round(infer),
+        "infer_p95_ms": round(infer_p95),
+        "p95_by_infer": round(p95 / infer),
+    })
 }
 
 /// Unique frames a second with a page open, beside `laterna bench`, alternating in

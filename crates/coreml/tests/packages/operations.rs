@@ -1,0 +1,48 @@
+//! Every operation of the graph, and random graphs of them.
+
+use laterna_conformance::{Case, cases, random_case};
+use laterna_coreml::emit::{Attention, GroupNorm, Options, Target};
+use laterna_graph::reference;
+
+use crate::checker::{Checker, TOLERANCE, differences};
+
+/// Every way to write a graph.
+pub fn forms() -> [Options; 4] {
+    let [old, new] = [Options::new(Target::MacOs14), Options::new(Target::MacOs15)];
+    [
+        old,
+        new,
+        Options { group_norm: GroupNorm::Steps, ..old },
+        Options { attention: Attention::SplitEinsum, group_norm: GroupNorm::Steps, ..new },
+    ]
+}
+
+fn check(checker: &mut Checker, case: &Case, options: &Options) -> Result<(), String> {
+    let expected = reference::run(&case.graph, &case.weights, &case.inputs).unwrap();
+    let found = checker.execute(&case.graph, &case.weights, &case.inputs, options)?;
+    differences(&case.graph, &expected, &found, TOLERANCE)
+}
+
+fn check_all(all: impl Iterator<Item = (Case, Options)>) {
+    let Some(mut checker) = Checker::find() else { return };
+    let failed = all.filter_map(|(case, options)| {
+        let problem = check(&mut checker, &case, &options).err()?;
+        Some(format!("{} ({options:?}):\n{problem}", case.name))
+    });
+    let failed: Vec<_> = failed.collect();
+    assert!(failed.is_empty(), "{} fail:\n{}", failed.len(), failed.join("\n"));
+}
+
+/// Each case in one of the forms, by turns; what has forms of its own in each.
+#[test]
+fn every_operation_has_a_form() {
+    let all = cases().into_iter().enumerate().map(|(i, case)| (case, forms()[i % 4]));
+    check_all(all);
+}
+
+#[test]
+fn random_graphs_are_legal_packages() {
+    let graphs = std::env::var("LATERNA_COREML_GRAPHS").ok().and_then(|n| n.parse().ok());
+    let seeds = 0..graphs.unwrap_or(16u64);
+    check_all(seeds.map(|seed| (random_case(seed), forms()[(seed % 4) as usize])));
+}

@@ -52,7 +52,7 @@ pub(super) struct Block<'b, 's> {
     /// What the names of new values begin with: the node being written.
     pub scope: String,
     operations: Vec<Operation>,
-    constants: HashMap<Vec<u8>, Var>,
+    constants: HashMap<(String, Vec<u8>), Var>,
 }
 
 impl<'b, 's> Block<'b, 's> {
@@ -136,9 +136,9 @@ impl<'b, 's> Block<'b, 's> {
         var
     }
 
-    /// A constant in place; equal ones are written once.
+    /// A constant in place; equal ones that are called alike are written once.
     pub fn constant(&mut self, hint: &str, value: Constant) -> Var {
-        let key = encode_constant(&value);
+        let key = (hint.to_owned(), encode_constant(&value));
         if let Some(known) = self.constants.get(&key) {
             return known.clone();
         }

@@ -122,7 +122,9 @@ fn compile(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Compiled, EmitError> {
     check(package, options)?;
-    let graphs = prepared(package, source)?;
+    let entries = package.entries.iter();
+    let graphs: Vec<_> =
+        entries.map(|entry| prepare(entry.graph, source)).collect::<Result<_, _>>()?;
     let total = graphs.iter().map(numbers).sum();
     let mut done = 0;
     let mut count = |numbers: usize| {
@@ -165,10 +167,13 @@ fn check(package: &Package<'_>, options: &Options) -> Result<(), EmitError> {
     weights::check(options)
 }
 
-fn prepared(package: &Package<'_>, source: &dyn WeightSource) -> Result<Vec<Graph>, EmitError> {
-    let options = CompileOptions::default();
-    let run = |entry: &Entry<'_>| passes::run(entry.graph, PASSES, source, &options);
-    package.entries.iter().map(|entry| Ok(run(entry)?)).collect()
+/// A graph as it is written, operation by operation: constants folded, attention
+/// and gates found.
+///
+/// # Errors
+/// If a weight that is folded cannot be read.
+pub fn prepare(graph: &Graph, weights: &dyn WeightSource) -> Result<Graph, EmitError> {
+    Ok(passes::run(graph, PASSES, weights, &CompileOptions::default())?)
 }
 
 /// Numbers of a graph's constants.

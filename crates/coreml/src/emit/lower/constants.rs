@@ -59,6 +59,7 @@ impl<'l> Lowering<'l, '_, '_, '_> {
             }
             Numbers::Tensor(tensor) => self.data(&name, &tensor, shape)?,
         };
+        self.release(id);
         self.fixed.insert((id, shape), var.clone());
         Ok(var)
     }
@@ -72,9 +73,12 @@ impl<'l> Lowering<'l, '_, '_, '_> {
         match tensor.data() {
             TensorData::F32(values) => {
                 let bytes = weights::halves(name, values)?;
-                Ok(self.block.halves(name, shape, &bytes)?)
+                self.halves(name, shape, &bytes)
             }
-            TensorData::I64(values) => self.whole_numbers(name, values, shape),
+            TensorData::I64(values) => {
+                (self.stored.progress)(values.len());
+                self.whole_numbers(name, values, shape)
+            }
             _ => Err(EmitError::unsupported(name, "a constant is f32 or i64")),
         }
     }
@@ -106,6 +110,7 @@ impl<'l> Lowering<'l, '_, '_, '_> {
             }
             (_, numbers) => self.encoded(&name, format, &numbers, shape)?,
         };
+        self.release(id);
         self.tally(format, shape);
         (self.stored.progress)(shape.elements());
         let var = self.block.recipe(&name, &recipe, shape);
@@ -113,6 +118,13 @@ impl<'l> Lowering<'l, '_, '_, '_> {
             self.stored.recipes.insert((name, shape), recipe);
         }
         Ok(var)
+    }
+
+    /// A weight is read once: a mapped file's pages need not stay.
+    fn release(&self, id: ValueId) {
+        if let Some(Constant::Weight(name)) = self.graph.constant(id) {
+            self.weights.release(name);
+        }
     }
 
     fn tally(&mut self, format: WeightFormat, shape: Shape) {

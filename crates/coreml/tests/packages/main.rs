@@ -7,4 +7,6 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 mod checker;
+mod features;
+mod models;
 mod operations;

@@ -77,9 +77,9 @@ fn what_does_not_fit_is_refused() {
         arguments.extend(more);
         refuse(&arguments, parts);
     };
-    refused(&["--attention", "sdpa"], &["cannot write", "needs macOS 15", "hint: "]);
-    refused(&["--weights", "int4"], &["4-bit integers needs macOS 15"]);
-    refused(&["--size", "64,128"], &["several functions needs macOS 15"]);
+    refused(&["--attention", "sdpa"], &["cannot write", "only from macOS 15 on", "hint: "]);
+    refused(&["--weights", "int4"], &["4-bit integers: only from macOS 15 on"]);
+    refused(&["--size", "64,128"], &["several functions: only from macOS 15 on"]);
     refused(&["--size", "63"], &["multiples of"]);
     refused(&["--group", "8"], &["only palettes have groups"]);
     refused(&["--parts", "frame", "--strength", "0"], &["cannot use --strength"]);

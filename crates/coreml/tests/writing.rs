@@ -180,11 +180,11 @@ fn what_a_system_lacks_is_refused() {
     let cases = [
         (
             Options { attention: Attention::Sdpa, ..old },
-            "attention as one operation needs macOS 15",
+            "attention as one operation: only from macOS 15 on",
         ),
         (
             Options { weights: WeightFormat::Int4 { block: 32 }, ..old },
-            "4-bit integers needs macOS 15",
+            "4-bit integers: only from macOS 15 on",
         ),
         (
             Options { weights: WeightFormat::Palette { bits: 5, group: None }, ..old },
@@ -198,7 +198,7 @@ fn what_a_system_lacks_is_refused() {
     let both = [Entry::new("a", &graph), Entry::new("b", &graph)];
     let package = Package { description: "a test", entries: &both };
     let error = emit::write(&path, &package, &weights(&graph), &old, &mut |_| {}).unwrap_err();
-    assert_eq!(error.to_string(), "a package of several functions needs macOS 15");
+    assert_eq!(error.to_string(), "a package of several functions: only from macOS 15 on");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use laterna_graph::WeightError;
 use laterna_graph::passes::PassError;
-use laterna_graph::{InferError, WeightError};
 use thiserror::Error;
 
 use super::options::Target;
@@ -18,9 +18,6 @@ pub enum EmitError {
     /// A weight could not be read or has another shape.
     #[error(transparent)]
     Weight(#[from] WeightError),
-    /// A node's operands do not fit: a mistake in the graph.
-    #[error(transparent)]
-    Infer(#[from] InferError),
     /// Core ML has no form of an operation.
     #[error("{node}: {reason}")]
     Unsupported {
@@ -30,7 +27,7 @@ pub enum EmitError {
         reason: String,
     },
     /// A choice that the target does not have.
-    #[error("{what} needs {}", needed.name())]
+    #[error("{what}: only from {} on", needed.name())]
     Target {
         /// The choice.
         what: String,

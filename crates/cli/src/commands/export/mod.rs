@@ -237,7 +237,7 @@ fn export(
 impl Cause for EmitError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Pass(_) | Self::Infer(_) => Exit::System,
+            Self::Pass(_) => Exit::System,
             _ => Exit::Input,
         }
     }

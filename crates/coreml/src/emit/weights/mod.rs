@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(refused(palette(6, None)), None);
         assert_eq!(
             refused(palette(3, None)).as_deref(),
-            Some("a palette of 3 bits needs macOS 15")
+            Some("a palette of 3 bits: only from macOS 15 on")
         );
         assert!(refused(palette(4, Some(8))).is_some() && refused(palette(5, None)).is_some());
         assert!(refused(WeightFormat::Int4 { block: 32 }).is_some());

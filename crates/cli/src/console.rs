@@ -97,6 +97,12 @@ impl Spinner {
         self.0.reset_eta();
     }
 
+    /// `done` steps of `total` are done.
+    pub fn reach(&self, done: u64, total: u64) {
+        self.0.set_length(total);
+        self.0.set_position(done);
+    }
+
     /// One step of `total` is done.
     pub fn advance(&self, total: usize) {
         self.0.set_length(total as u64);

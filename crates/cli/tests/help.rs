@@ -8,7 +8,8 @@ use std::path::Path;
 
 use common::{laterna, succeed, text};
 
-const COMMANDS: &[&str] = &["run", "video", "image", "eval", "bench", "inspect", "fetch", "doctor"];
+const COMMANDS: &[&str] =
+    &["run", "video", "image", "eval", "bench", "inspect", "export", "fetch", "doctor"];
 
 /// Compares with the file; with UPDATE_SNAPSHOTS set, writes it.
 fn compare(name: &str, found: &str) {

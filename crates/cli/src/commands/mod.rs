@@ -3,6 +3,7 @@
 mod bench;
 mod doctor;
 mod eval;
+mod export;
 mod fetch;
 mod image;
 mod inspect;
@@ -23,6 +24,7 @@ pub enum Command {
     Eval(eval::Args),
     Bench(bench::Args),
     Inspect(inspect::Args),
+    Export(export::Args),
     Fetch(fetch::Args),
     Doctor(doctor::Args),
 }
@@ -40,6 +42,7 @@ impl Command {
             Self::Eval(args) => eval::run(&args, console),
             Self::Bench(args) => bench::run(&args, console),
             Self::Inspect(args) => inspect::run(&args, console),
+            Self::Export(args) => export::run(&args, console),
             Self::Fetch(args) => fetch::run(&args, console),
             Self::Doctor(args) => doctor::run(&args),
         }

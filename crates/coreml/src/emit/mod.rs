@@ -1,0 +1,186 @@
+//! Writes graphs as Core ML packages.
+//!
+//! [`write()`] makes a `.mlpackage` that macOS loads; [`text`] shows the program
+//! that it would hold. Everything is computed in half precision, timestep
+//! embeddings excepted. The same graphs, weights and options give the same
+//! bytes.
+//!
+//! No file made here has met Apple's own compiler: packages are checked with
+//! coremltools' loader and by executing them (`reference/coreml`).
+
+mod blob;
+mod block;
+mod error;
+mod function;
+mod lower;
+mod mil;
+mod model;
+mod names;
+mod ops;
+mod options;
+mod package;
+mod text;
+mod weights;
+mod wire;
+
+use std::io::Cursor;
+
+use laterna_graph::passes::{self, Pass, fold, fuse, simplify};
+use laterna_graph::{CompileOptions, Constant, Graph, Origin, WeightSource};
+
+pub use error::EmitError;
+pub use lower::Tally;
+pub use mil::{DataType, NamedType, Parameter, ValueType};
+pub use options::{Attention, GroupNorm, MIN_ELEMENTS, Options, QUERY_CHUNK, Target, WeightFormat};
+pub use package::{FunctionSummary, Summary, write};
+pub use weights::decoded;
+
+use blob::{Blobs, Sink};
+use lower::Stored;
+use mil::Program;
+
+/// One function of a package.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// How the caller chooses it among several.
+    pub name: &'a str,
+    /// What it computes, as a model builds it: without layouts.
+    pub graph: &'a Graph,
+    /// Inputs and outputs, `[1, 3, height, width]` in -1..=1, that the caller
+    /// gives and gets as BGRA pictures (`CVPixelBuffer`).
+    pub images: &'a [&'a str],
+    /// Whether outputs that are inputs of the graph, unchanged, are left out.
+    pub computed_only: bool,
+}
+
+impl<'a> Entry<'a> {
+    /// A function with every input and output as arrays.
+    pub fn new(name: &'a str, graph: &'a Graph) -> Self {
+        Self { name, graph, images: &[], computed_only: false }
+    }
+}
+
+/// A package: one function, or several that share weights (macOS 15).
+#[derive(Clone, Copy, Debug)]
+pub struct Package<'a> {
+    /// A sentence for people, shown by Apple's tools.
+    pub description: &'a str,
+    /// The functions; the first is the one that runs unless another is chosen.
+    /// The name of an only function is not stored.
+    pub entries: &'a [Entry<'a>],
+}
+
+/// Numbers stored so far, and in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Numbers stored.
+    pub done: u64,
+    /// Numbers of all weights; some are folded away and never stored.
+    pub total: u64,
+}
+
+/// What makes fewer operations for Core ML. Layouts and epilogues are its own
+/// business, so those passes stay out.
+const PASSES: &[Pass] = &[
+    fold::FOLD,
+    fuse::attention::ATTENTION,
+    fuse::geglu::GEGLU,
+    simplify::SIMPLIFY,
+    fuse::affine::AFFINE,
+    fuse::batch_bias::BATCH_BIAS,
+    fold::FOLD,
+];
+
+/// The package's program as text. Numbers of the weight file are shown by their
+/// offset in it.
+///
+/// # Errors
+/// As [`write()`], but for files.
+pub fn text(
+    package: &Package<'_>,
+    weights: &dyn WeightSource,
+    options: &Options,
+) -> Result<String, EmitError> {
+    let mut file = Cursor::new(Vec::new());
+    let compiled = compile(package, weights, options, &mut file, &mut |_| {})?;
+    Ok(compiled.program.to_string())
+}
+
+/// A package's program, its weights written.
+struct Compiled {
+    program: Program,
+    functions: Vec<FunctionSummary>,
+    weights: blob::Written,
+    tally: Tally,
+}
+
+fn compile(
+    package: &Package<'_>,
+    source: &dyn WeightSource,
+    options: &Options,
+    file: &mut dyn Sink,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Compiled, EmitError> {
+    check(package, options)?;
+    let entries = package.entries.iter();
+    let graphs: Vec<_> =
+        entries.map(|entry| prepare(entry.graph, source)).collect::<Result<_, _>>()?;
+    let total = graphs.iter().map(numbers).sum();
+    let mut done = 0;
+    let mut count = |numbers: usize| {
+        done += numbers as u64;
+        progress(Progress { done: done.min(total), total });
+    };
+    let mut stored = Stored::new(&mut count);
+    let mut blobs = Blobs::new(file)?;
+    let (mut functions, mut summaries) = (Vec::new(), Vec::new());
+    for (entry, graph) in package.entries.iter().zip(&graphs) {
+        let name = if package.entries.len() == 1 { model::MAIN } else { entry.name };
+        let (function, summary) =
+            function::write(name, entry, graph, source, options, &mut blobs, &mut stored)?;
+        functions.push(function);
+        summaries.push(summary);
+    }
+    let tally = stored.tally;
+    let program = Program { target: options.target, functions };
+    Ok(Compiled { program, functions: summaries, weights: blobs.finish()?, tally })
+}
+
+fn check(package: &Package<'_>, options: &Options) -> Result<(), EmitError> {
+    let old = options.target < Target::MacOs15;
+    let needs = |what: &str| EmitError::Target { what: what.into(), needed: Target::MacOs15 };
+    if options.attention == Attention::Sdpa && old {
+        return Err(needs("attention as one operation"));
+    }
+    if package.entries.len() > 1 && old {
+        return Err(needs("a package of several functions"));
+    }
+    let mut names: Vec<_> = package.entries.iter().map(|entry| entry.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.len() != package.entries.len() || names.is_empty() {
+        return Err(EmitError::Options("a package has functions of different names".into()));
+    }
+    if let Some(name) = names.iter().find(|name| names::identifier(name) != **name) {
+        return Err(EmitError::Options(format!("{name} is no name for a function")));
+    }
+    weights::check(options)
+}
+
+/// A graph as it is written, operation by operation: constants folded, attention
+/// and gates found.
+///
+/// # Errors
+/// If a weight that is folded cannot be read.
+pub fn prepare(graph: &Graph, weights: &dyn WeightSource) -> Result<Graph, EmitError> {
+    Ok(passes::run(graph, PASSES, weights, &CompileOptions::default())?)
+}
+
+/// Numbers of a graph's constants.
+fn numbers(graph: &Graph) -> u64 {
+    let constants = graph.values().iter().filter(|value| match &value.origin {
+        Origin::Constant(Constant::Weight(_) | Constant::Data(_)) => true,
+        Origin::Input(_) | Origin::Node(_) => false,
+    });
+    constants.map(|value| value.ty.shape.elements() as u64).sum()
+}

@@ -1,0 +1,56 @@
+//! Every operation of the graph, and random graphs of them.
+
+use laterna_conformance::{Case, cases, random_case};
+use laterna_coreml::emit::{Attention, GroupNorm, Options, Target};
+use laterna_graph::reference;
+
+use crate::checker::{Checker, TOLERANCE, differences};
+
+/// Every way to write a graph.
+pub fn forms() -> [Options; 4] {
+    let [old, new] = [Options::new(Target::MacOs14), Options::new(Target::MacOs15)];
+    [
+        old,
+        new,
+        Options { group_norm: GroupNorm::Steps, ..old },
+        Options { attention: Attention::SplitEinsum, group_norm: GroupNorm::Steps, ..new },
+    ]
+}
+
+const RANDOM_GRAPHS: u64 = 64;
+
+/// Core ML's own limit.
+const MAX_RANK: usize = 5;
+
+fn check(checker: &mut Checker, case: &Case, options: &Options) -> Result<(), String> {
+    if case.graph.nodes().iter().any(|node| case.graph.shape(node.output).rank() > MAX_RANK) {
+        let refused = checker.execute(&case.graph, &case.weights, &case.inputs, options);
+        let why = refused.expect_err("Core ML takes no such tensor");
+        return why.contains("more than 5 dimensions").then_some(()).ok_or(why);
+    }
+    let expected = reference::run(&case.graph, &case.weights, &case.inputs).unwrap();
+    let found = checker.execute(&case.graph, &case.weights, &case.inputs, options)?;
+    differences(&case.graph, &expected, &found, TOLERANCE)
+}
+
+fn check_all(all: impl Iterator<Item = (Case, Options)>) {
+    let Some(mut checker) = Checker::find() else { return };
+    let failed = all.filter_map(|(case, options)| {
+        let problem = check(&mut checker, &case, &options).err()?;
+        Some(format!("{} ({options:?}):\n{problem}", case.name))
+    });
+    let failed: Vec<_> = failed.collect();
+    assert!(failed.is_empty(), "{} fail:\n{}", failed.len(), failed.join("\n"));
+}
+
+/// Each case in one of the forms, by turns; what has forms of its own in each.
+#[test]
+fn every_operation_has_a_form() {
+    let all = cases().into_iter().enumerate().map(|(i, case)| (case, forms()[i % 4]));
+    check_all(all);
+}
+
+#[test]
+fn random_graphs_are_legal_packages() {
+    check_all((0..RANDOM_GRAPHS).map(|seed| (random_case(seed), forms()[(seed % 4) as usize])));
+}

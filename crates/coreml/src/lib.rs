@@ -1,0 +1,3 @@
+//! The Core ML backend.
+
+pub mod run;

@@ -28,12 +28,12 @@ def main() -> int:
     options = parse()
     try:
         package = Package(options.package)
+        if options.text:
+            print(program_text(package), end="")
+            return 0
     except PackageError as error:
         print(f"{options.package}: {error}", file=sys.stderr)
         return 1
-    if options.text:
-        print(program_text(package), end="")
-        return 0
     findings = [*check_types(package), *lint(package)]
     for finding in findings:
         print(f"{options.package}: {finding}", file=sys.stderr)

@@ -29,7 +29,9 @@ class Package:
     def _root_model(self) -> Path:
         entries = self.manifest.get("itemInfoEntries")
         root = self.manifest.get("rootModelIdentifier")
-        if not isinstance(entries, dict) or root not in entries:
+        if not isinstance(entries, dict) or not all(isinstance(item, dict) for item in entries.values()):
+            raise PackageError("Manifest.json: itemInfoEntries is no object of objects")
+        if not isinstance(root, str) or root not in entries:
             raise PackageError(f"Manifest.json: no item {root!r}, which it names as the model")
         return self.path / "Data" / str(entries[root].get("path"))
 

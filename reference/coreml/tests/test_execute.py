@@ -191,6 +191,12 @@ class Command(unittest.TestCase):
         self.assertEqual(verify(build.network(), "--inputs", "missing").returncode, 2)
         self.assertEqual(verify("missing.mlpackage").returncode, 1)
 
+    def test_a_program_that_cannot_be_printed_is_an_error(self):
+        path = build.mutated(build.network(), lambda m: setattr(m.mlProgram.functions["main"], "opset", "CoreML6"))
+        result = verify(path, "--text")
+        self.assertEqual(result.returncode, 1)
+        self.assertRegex(result.stderr, "^[^\n]*function main: opset 'CoreML6' has no block\n$")
+
     def test_it_prints_the_program(self):
         result = verify(build.network(), "--text")
         self.assertIn("tensor<fp16, [1, 16, 6, 6]> silu_0 = silu(x=add_0);", result.stdout)

@@ -23,7 +23,7 @@ def _manifest(package: Package) -> Iterator[str]:
     entries = package.manifest["itemInfoEntries"]
     for identifier, item in entries.items():
         yield from _item(package, identifier, item)
-    listed = [PurePosixPath(item.get("path", "")) for item in entries.values()]
+    listed = [PurePosixPath(str(item.get("path", ""))) for item in entries.values()]
     for path in sorted((package.path / "Data").rglob("*")):
         relative = PurePosixPath(path.relative_to(package.path / "Data").as_posix())
         if path.is_file() and not any(relative.is_relative_to(item) for item in listed):
@@ -38,7 +38,7 @@ def _item(package: Package, identifier: str, item: dict) -> Iterator[str]:
     missing = [key for key in ITEM_KEYS if not isinstance(item.get(key), str)]
     if missing:
         yield f"Manifest.json: item {identifier} lacks {', '.join(missing)}"
-    path = PurePosixPath(item.get("path", ""))
+    path = PurePosixPath(str(item.get("path", "")))
     if path.is_absolute() or ".." in path.parts:
         yield f"Manifest.json: {path} leaves the package"
     elif not (package.path / "Data" / path).exists():

@@ -17,8 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("graph", &["tensor"]),
     ("weights", &["tensor"]),
     ("cpu", &["tensor", "graph", "kernels"]),
-    // Core ML itself, in `run`, needs neither.
-    ("coreml", &["tensor", "graph"]),
+    ("coreml", &[]),
     ("conformance", &["tensor", "graph"]),
     ("models", &["tensor", "graph", "weights"]),
     ("diffusion", &["tensor", "graph", "models"]),

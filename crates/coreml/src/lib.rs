@@ -1,3 +1,4 @@
 //! The Core ML backend.
+#![deny(unsafe_code)]
 
 pub mod run;

@@ -13,14 +13,19 @@ mod layout;
 mod options;
 
 #[cfg(target_os = "macos")]
+#[allow(unsafe_code, reason = "Core ML is an Objective-C library")]
 mod array;
 #[cfg(target_os = "macos")]
+#[allow(unsafe_code, reason = "Core ML is an Objective-C library")]
 mod compile;
 #[cfg(target_os = "macos")]
+#[allow(unsafe_code, reason = "Core ML is an Objective-C library")]
 mod load;
 #[cfg(target_os = "macos")]
+#[allow(unsafe_code, reason = "Core ML is an Objective-C library")]
 mod model;
 #[cfg(target_os = "macos")]
+#[allow(unsafe_code, reason = "Core ML is an Objective-C library")]
 mod plan;
 
 pub use cache::{Cache, Entry, Trust};

@@ -83,7 +83,6 @@ fn crates_without_unsafe_forbid_it() {
         "pipeline",
         "conformance",
         "control",
-        "coreml",
         "web",
         "live",
         "cli",

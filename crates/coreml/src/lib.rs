@@ -1,8 +1,9 @@
 //! Core ML: graphs become `.mlpackage` folders, on any operating system and
-//! without Apple's tools. Running them, on macOS, is another part's work.
+//! without Apple's tools; on macOS they are run.
 //!
 //! A package is a small protocol buffers file with a typed program in Core ML's
 //! intermediate language (MIL) and one file with the weights.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod emit;
+pub mod run;

@@ -7,6 +7,7 @@
 //!
 //! No file made here has met Apple's own compiler: packages are checked with
 //! coremltools' loader and by executing them (`reference/coreml`).
+#![forbid(unsafe_code)]
 
 mod blob;
 mod block;

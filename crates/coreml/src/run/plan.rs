@@ -1,0 +1,112 @@
+//! Which device Core ML means to run each operation on: a silent retreat to the
+//! processor is the usual reason for a slow model.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::mpsc::sync_channel;
+
+use block2::RcBlock;
+use objc2::rc::{Retained, autoreleasepool};
+use objc2::{ClassType, available};
+use objc2_core_ml::{
+    MLCPUComputeDevice, MLComputePlan, MLGPUComputeDevice, MLModelStructureProgramOperation,
+    MLNeuralEngineComputeDevice,
+};
+use objc2_foundation::{NSArray, NSError, NSObjectProtocol, NSString};
+
+use super::compile::{refusal, url};
+use super::load::configuration;
+use super::{Options, RunError};
+
+const ACTION: &str = "asking where operations run";
+
+/// How many operations each device gets. Constants have no device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Placement {
+    /// Operations on the GPU.
+    pub gpu: usize,
+    /// Operations on the Neural Engine.
+    pub neural_engine: usize,
+    /// Operations on the processor, by type.
+    pub cpu: BTreeMap<String, usize>,
+}
+
+/// The placement of a compiled model's function, "main" by default.
+///
+/// # Errors
+/// If the system is older than macOS 14.4, or Core ML gives no plan.
+pub fn placement(model: &Path, options: &Options) -> Result<Placement, RunError> {
+    if !available!(macos = 14.4) {
+        return Err(RunError::System { feature: "the plan of a model", version: "14.4" });
+    }
+    autoreleasepool(|_| {
+        let plan = plan(model, options)?;
+        let name = options.function.as_deref().unwrap_or("main");
+        let operations = operations(&plan, name).ok_or_else(|| refusal(ACTION, None))?;
+        let mut placement = Placement::default();
+        for operation in operations.iter() {
+            place(&plan, &operation, &mut placement);
+        }
+        Ok(placement)
+    })
+}
+
+/// The operations of a function; `None` if the model has no such function.
+fn operations(
+    plan: &MLComputePlan,
+    function: &str,
+) -> Option<Retained<NSArray<MLModelStructureProgramOperation>>> {
+    // SAFETY: plain getters.
+    let functions = unsafe { plan.modelStructure().program()?.functions() };
+    let function = functions.objectForKey(&NSString::from_str(function))?;
+    // SAFETY: as above.
+    Some(unsafe { function.block().operations() })
+}
+
+fn plan(model: &Path, options: &Options) -> Result<Retained<MLComputePlan>, RunError> {
+    let (url, configuration) = (url(model)?, configuration(options)?);
+    let (done, result) = sync_channel(1);
+    let handler = RcBlock::new(move |plan: *mut MLComputePlan, error: *mut NSError| {
+        // SAFETY: Core ML gives a plan or an error, each valid during the call.
+        let (plan, error) = unsafe { (Retained::retain(plan), error.as_ref()) };
+        // The receiver waits for exactly this.
+        let _ = done.send(plan.map(Owned).ok_or_else(|| refusal(ACTION, error)));
+    });
+    // SAFETY: the URL is a folder's, and the block takes what the method gives.
+    unsafe {
+        MLComputePlan::loadContentsOfURL_configuration_completionHandler(
+            &url,
+            &configuration,
+            &handler,
+        );
+    }
+    let received = result.recv().unwrap_or_else(|_| Err(refusal(ACTION, None)));
+    received.map(|plan| plan.0)
+}
+
+/// A plan on its way from Core ML's thread to the one that waits.
+struct Owned(Retained<MLComputePlan>);
+
+// SAFETY: the plan is handed over, not shared: the block that sends it keeps no
+// reference.
+unsafe impl Send for Owned {}
+
+fn place(
+    plan: &MLComputePlan,
+    operation: &MLModelStructureProgramOperation,
+    placement: &mut Placement,
+) {
+    // SAFETY: plain getters; the operation is the plan's.
+    let Some(usage) = (unsafe { plan.computeDeviceUsageForMLProgramOperation(operation) }) else {
+        return;
+    };
+    // SAFETY: as above.
+    let (device, name) = unsafe { (usage.preferredComputeDevice(), operation.operatorName()) };
+    if device.isKindOfClass(MLGPUComputeDevice::class()) {
+        placement.gpu += 1;
+    } else if device.isKindOfClass(MLNeuralEngineComputeDevice::class()) {
+        placement.neural_engine += 1;
+    } else if device.isKindOfClass(MLCPUComputeDevice::class()) {
+        *placement.cpu.entry(name.to_string()).or_default() += 1;
+    }
+}

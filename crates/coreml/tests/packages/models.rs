@@ -218,7 +218,8 @@ fn formats(target: Target) -> Vec<WeightFormat> {
 fn every_format_is_read_as_it_was_meant() {
     let Some(mut checker) = Checker::find() else { return };
     let (starter, tiny) = (starter(), fixture("tiny-sdxs"));
-    let [large, small] = [&starter, &tiny].map(|model| networks(model).remove(0));
+    let unet = |model| networks(model).into_iter().find(|(name, _)| *name == "unet").unwrap();
+    let [large, small] = [&starter, &tiny].map(unet);
     for target in [Target::MacOs14, Target::MacOs15] {
         for weights in formats(target) {
             let options = Options { weights, ..Options::new(target) };

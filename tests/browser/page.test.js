@@ -195,7 +195,7 @@ test("the camera of the browser is painted", { skip }, async () => {
 test("only what the model sees of a camera is sent", { skip }, async () => {
   const page = await open();
   const found = await page.evaluate(async () => {
-    const { part } = await import("/source.js");
+    const { part } = await import("/assets/source.js");
     const state = (width, height, fit) => ({ working_size: { width, height }, controls: { fit } });
     return [
       part(1280, 720, state(512, 512, "crop")),

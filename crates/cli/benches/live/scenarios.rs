@@ -18,9 +18,10 @@ const WARM_UP: Duration = Duration::from_secs(2);
 /// Frames of one run of `laterna bench`.
 const BENCH_FRAMES: usize = 20;
 
-/// Glass to glass, and what of it is not the frame's own inference: a camera draws the time into its pictures, a page reads it
-/// from the paintings. One clock, and nothing of the session's own stamps. The
-/// strength is low, so that the digits survive; the work is the same at any.
+/// Glass to glass, and what of it is not the frame's own inference: a camera draws
+/// the time into its pictures, a page reads it from the paintings. The latency is of
+/// one clock, and takes nothing from the session's own stamps. The strength is low,
+/// so that the digits survive; the work is the same at any.
 ///
 /// At 60 pictures a second, and at 30, where one is up to 33 ms old when the model
 /// is free for it.
@@ -72,11 +73,11 @@ pub fn source(scale: Scale) -> Value {
     let live = Live::start(scale.size, &["--input", "synthetic"]);
     thread::sleep(WARM_UP + scale.length);
     let statistics = live.statistics();
-    let infer = infer_ms(&live);
+    let infer = &statistics["infer"]["recent"];
+    let [infer, infer_p95] = ["p50_ms", "p95_ms"].map(|part| infer[part].as_f64().unwrap());
     let latency = &statistics["sinks"][0]["latency"]["recent"];
     let p95 = latency["p95_ms"].as_f64().unwrap();
     assert!(p95 >= infer, "latency holds the time of painting");
-    let infer_p95 = statistics["infer"]["recent"]["p95_ms"].as_f64().unwrap();
     json!({
         "latency_ms": latency,
         "infer_ms": round(infer),
@@ -166,11 +167,6 @@ pub fn soak(scale: Scale) -> Value {
         "threads": range(holdings.iter().map(|held| held.threads)),
         "descriptors": range(holdings.iter().map(|held| held.descriptors)),
     })
-}
-
-/// The median time of a painting in the last seconds.
-fn infer_ms(live: &Live) -> f64 {
-    live.statistics()["infer"]["recent"]["p50_ms"].as_f64().unwrap()
 }
 
 /// What a page got.

@@ -49,6 +49,11 @@ class Package:
     def default_function(self) -> str:
         return self.model.description.defaultFunctionName or "main"
 
+    def features(self, function: str):
+        """The message that describes a function's inputs, outputs and states."""
+        description = self.model.description
+        return next((f for f in description.functions if f.name == function), description)
+
     def value(self, literal: Literal) -> np.ndarray:
         """A literal's elements in their own type; sub-byte types as whole bytes."""
         blob = literal.blob

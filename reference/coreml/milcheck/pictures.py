@@ -13,10 +13,8 @@ from .package import Package
 
 def picture_inputs(package: Package, function: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The inputs, with u8 pictures [height, width, 3 in RGB] or [height, width] for image features laid out."""
-    description = package.model.description
-    features = next((f for f in description.functions if f.name == function), description)
     prepared = dict(inputs)
-    for feature in features.input:
+    for feature in package.features(function).input:
         picture = prepared.get(feature.name)
         is_image = feature.type.WhichOneof("Type") == "imageType"
         if is_image and picture is not None and picture.dtype == np.uint8 and picture.ndim in (2, 3):

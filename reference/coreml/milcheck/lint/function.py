@@ -22,18 +22,17 @@ def lint_function(package: Package, function: Function) -> Iterator[str]:
         yield f"opset {function.opset} with specificationVersion {version}"
     if not IDENTIFIER.fullmatch(function.name):
         yield f"function {function.name!r}: no identifier"
-    yield from _values(function)
-    yield from _order(function)
     constants = {o.name for operation in function.operations if operation.is_constant for o in operation.outputs}
+    yield from _values(function, constants)
+    yield from _order(function)
     for operation in function.operations:
         found = [*_operation(operation, version, constants), *_literals(package, operation)]
         yield from (f"{operation.label}: {finding}" for finding in found)
 
 
-def _values(function: Function) -> Iterator[str]:
+def _values(function: Function, constants: set[str]) -> Iterator[str]:
     """Names and types that no value may have, whatever makes it."""
     made = [*function.inputs, *(o for operation in function.operations for o in operation.outputs)]
-    constants = {o.name for operation in function.operations if operation.is_constant for o in operation.outputs}
     seen = set()
     for value in made:
         if not IDENTIFIER.fullmatch(value.name):

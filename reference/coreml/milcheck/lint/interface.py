@@ -18,8 +18,7 @@ ARRAY_SINCE = {"fp16": MACOS_13, "fp32": 0, "int32": 0, "fp64": 0, "int8": MACOS
 
 
 def lint_interface(package: Package, function: Function) -> Iterator[str]:
-    description = package.model.description
-    features = next((f for f in description.functions if f.name == function.name), description)
+    features = package.features(function.name)
     types = function.types()
     sides = {
         "input": (features.input, [value.name for value in function.inputs if not value.type.state]),

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ..errors import ExecutionError
-from .table import BOOL, OPS, Rule, named_dtype, op, scalar
+from .table import BOOL, OPS, Rule, along, named_dtype, op, scalar
 
 _erf = np.frompyfunc(math.erf, 1, 1)
 
@@ -118,24 +118,14 @@ def select(cond, a, b):
 
 @op("dequantize", result="scale")
 def dequantize(input, scale, zero_point=None, axis=None):
-    zero = 0 if zero_point is None else _along(zero_point, input, axis)
-    return (input.astype(np.float32) - zero) * _along(scale, input, axis)
+    zero = 0 if zero_point is None else along(zero_point, input, axis)
+    return (input.astype(np.float32) - zero) * along(scale, input, axis)
 
 
 @op("quantize", result=named_dtype("output_dtype"))
 def quantize(input, scale, output_dtype, zero_point=None, axis=None):
     """Rounds half to even, saturates."""
     limits = np.iinfo(str(output_dtype))
-    zero = 0 if zero_point is None else _along(zero_point, input, axis)
-    steps = np.round(input / _along(scale, input, axis)) + zero
+    zero = 0 if zero_point is None else along(zero_point, input, axis)
+    steps = np.round(input / along(scale, input, axis)) + zero
     return np.clip(steps, limits.min, limits.max).astype(limits.dtype)
-
-
-def _along(vector, x, axis):
-    """A scalar, or a vector shaped so that it broadcasts along `axis` of x; in f32."""
-    vector = np.asarray(vector, np.float32)
-    if vector.ndim == 0:
-        return vector
-    shape = [1] * x.ndim
-    shape[int(axis)] = vector.size
-    return vector.reshape(shape)

@@ -93,3 +93,13 @@ def _result(result: ResultType, values: dict, dtypes: dict[str, DType]) -> DType
     if isinstance(result, DType):
         return result
     return dtypes[result] if isinstance(result, str) else result(values, dtypes)
+
+
+def along(vector, x, axis) -> np.ndarray:
+    """A scalar, or a vector shaped so that it broadcasts along `axis` of x; in f32."""
+    vector = np.asarray(vector, np.float32)
+    if vector.ndim == 0:
+        return vector
+    shape = [1] * x.ndim
+    shape[int(axis)] = vector.size
+    return vector.reshape(shape)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..dtypes import BY_NAME, unpack_bits
 from ..errors import ExecutionError
-from .table import ints, named_dtype, op
+from .table import along, ints, named_dtype, op
 
 UINT1 = BY_NAME["uint1"]
 
@@ -18,14 +18,8 @@ UINT1 = BY_NAME["uint1"]
 @op("constexpr_affine_dequantize", result="scale")
 def affine_dequantize(quantized_data, zero_point, scale, axis):
     """scale * (q - zero_point), both scalars or vectors along `axis`."""
-    shape = [1] * quantized_data.ndim
-    shape[int(axis)] = -1
-
-    def along(value):
-        value = np.asarray(value, np.float32)
-        return value.reshape(shape) if value.ndim else value
-
-    return along(scale) * (quantized_data.astype(np.float32) - along(zero_point))
+    zero = along(zero_point, quantized_data, axis)
+    return along(scale, quantized_data, axis) * (quantized_data.astype(np.float32) - zero)
 
 
 @op("constexpr_cast", result=named_dtype("output_dtype"))

@@ -42,7 +42,6 @@ pub fn write(out: &Path, libsystem: &Path) -> Result<String> {
         let names = names.iter().map(|&name| name.to_owned());
         frameworks.entry(framework.to_owned()).or_default().extend(names);
     }
-    objc.extend(hand::LIBOBJC.iter().map(|&name| name.to_owned()));
     let libraries = libraries(objc, tbd::exports(libsystem)?);
     write_all(out, &frameworks, &libraries)?;
     let counts = frameworks.iter().map(|(name, names)| format!("{name} {}", names.len()));

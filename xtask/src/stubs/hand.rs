@@ -32,9 +32,6 @@ pub const FRAMEWORKS: &[(&str, &[&str])] = &[
     ("CoreVideo", &["CVDisplayLinkRelease"]),
 ];
 
-/// The runtime's entry points beyond those that objc2 declares.
-pub const LIBOBJC: &[&str] = &[];
-
 /// What compiled C++ without exceptions and streams calls: allocation, type
 /// information, static locals (Itanium C++ ABI).
 pub const LIBCXX: &[&str] = &[

@@ -7,13 +7,12 @@
 //! under way, which a crash leaves behind, and `.loaded` after the first success.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{ComputeUnits, RunError};
+use sha1::{Digest, Sha1};
 
-/// Bytes read at a time.
-const CHUNK_BYTES: usize = 1 << 16;
+use super::{ComputeUnits, RunError};
 
 /// A folder of compiled models.
 #[derive(Clone, Debug)]
@@ -35,7 +34,7 @@ impl Cache {
     /// If the package cannot be read.
     pub fn entry(&self, package: &Path) -> Result<Entry, RunError> {
         let digest = digest(package)?;
-        Ok(Entry { model: self.folder.join(format!("{digest:016x}-{}.mlmodelc", self.build)) })
+        Ok(Entry { model: self.folder.join(format!("{digest}-{}.mlmodelc", self.build)) })
     }
 }
 
@@ -142,33 +141,20 @@ impl Entry {
     }
 }
 
-/// FNV-1a (Fowler, Noll, Vo) of 64 bits over every file's path and bytes.
-fn digest(package: &Path) -> Result<u64, RunError> {
+/// SHA-1 over every file's path and bytes, as [`crate::emit`] names what it writes.
+fn digest(package: &Path) -> Result<String, RunError> {
     let mut files = Vec::new();
     collect(package, &mut files)?;
     files.sort();
-    let mut hash = 0xcbf2_9ce4_8422_2325;
-    for file in &files {
-        let name = file.strip_prefix(package).unwrap_or(file).to_string_lossy();
-        hash = update(update(hash, name.as_bytes()), &[0]);
-        hash = update_from(hash, file)?;
+    let mut hash = Sha1::new();
+    for path in &files {
+        let name = path.strip_prefix(package).unwrap_or(path).to_string_lossy();
+        hash.update(name.as_bytes());
+        hash.update([0]);
+        let mut file = fs::File::open(path).map_err(RunError::io(path))?;
+        io::copy(&mut file, &mut hash).map_err(RunError::io(path))?;
     }
-    Ok(hash)
-}
-
-fn update(hash: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(hash, |h, &byte| (h ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
-}
-
-fn update_from(mut hash: u64, path: &Path) -> Result<u64, RunError> {
-    let mut file = fs::File::open(path).map_err(RunError::io(path))?;
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        match file.read(&mut chunk).map_err(RunError::io(path))? {
-            0 => return Ok(hash),
-            read => hash = update(hash, &chunk[..read]),
-        }
-    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), RunError> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use laterna_conformance::compare;
-use laterna_coreml::emit::{self, Entry, Options, Package};
+use laterna_coreml::emit::{self, EmitError, Entry, Options, Package, Summary};
 use laterna_graph::{Graph, WeightSource};
 use laterna_tensor::{DType, Shape, Tensor};
 use laterna_weights::write_safetensors;
@@ -102,9 +102,8 @@ impl Checker {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("test.mlpackage");
         let entries = [Entry::new("main", graph)];
-        let package = Package { description: "a test", entries: &entries };
-        let summary = emit::write(&path, &package, weights, options, &mut |_| {})
-            .map_err(|error| error.to_string())?;
+        let summary =
+            write(&path, &entries, weights, options).map_err(|error| error.to_string())?;
         let function = &summary.functions[0];
         let given = graph.inputs().iter().zip(inputs);
         let read =
@@ -115,6 +114,17 @@ impl Checker {
         let names = function.outputs.iter().map(|output| &*output.value.name);
         names.map(|name| made.remove(name).ok_or(format!("no output {name}"))).collect()
     }
+}
+
+/// Writes functions as a package.
+pub fn write(
+    path: &Path,
+    entries: &[Entry<'_>],
+    weights: &dyn WeightSource,
+    options: &Options,
+) -> Result<Summary, EmitError> {
+    let package = Package { description: "a test", entries };
+    emit::write(path, &package, weights, options, &mut |_| {})
 }
 
 /// A file's tensors, all as f32.

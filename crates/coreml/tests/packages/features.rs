@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use laterna_coreml::emit::{self, Attention, Entry, GroupNorm, Options, Package, Target};
+use laterna_coreml::emit::{self, Attention, Entry, GroupNorm, Options, Target};
 use laterna_graph::op::{Activation, Conv2d};
 use laterna_graph::{Builder, Graph, MemoryWeights, Rate, TensorType, reference};
 use laterna_tensor::Tensor;
 
-use crate::checker::{Checker, TOLERANCE};
+use crate::checker::{Checker, TOLERANCE, write};
 
 fn wave(shape: &[usize], scale: f32) -> Tensor {
     let count = shape.iter().product();
@@ -59,8 +59,7 @@ fn normalisation_in_steps_takes_any_numbers() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("norm.mlpackage");
     let entries = [Entry::new("main", &graph)];
-    let package = Package { description: "a test", entries: &entries };
-    emit::write(&path, &package, &weights, &options, &mut |_| {}).unwrap();
+    write(&path, &entries, &weights, &options).unwrap();
     let found = checker.run(&path, &["--round-fp16"], &named([("x", &x)])).unwrap();
     // Inputs of the second group are themselves rounded to multiples of 32, of
     // a deviation of 3,500.
@@ -94,9 +93,7 @@ fn pictures_go_in_and_out() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("painter.mlpackage");
     let entries = [Entry { images: &["image"], ..Entry::new("main", &graph) }];
-    let package = Package { description: "a test", entries: &entries };
-    let options = Options::new(Target::MacOs14);
-    let summary = emit::write(&path, &package, &weights, &options, &mut |_| {}).unwrap();
+    let summary = write(&path, &entries, &weights, &Options::new(Target::MacOs14)).unwrap();
     let function = &summary.functions[0];
     assert!(function.inputs[0].image && function.outputs[0].image);
     assert_eq!(&*function.outputs[0].value.name, "image_out", "names are unique in a function");
@@ -113,12 +110,9 @@ fn functions_of_several_sizes_share_their_weights() {
     let options = Options::new(Target::MacOs15);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("painter.mlpackage");
-    let write = |entries: &[Entry<'_>]| {
-        let package = Package { description: "a test", entries };
-        emit::write(&path, &package, &weights, &options, &mut |_| {}).unwrap()
-    };
-    let alone = write(&[Entry::new("size_8", &graphs[0])]);
-    let both = write(&[Entry::new("size_8", &graphs[0]), Entry::new("size_16", &graphs[1])]);
+    let written = |entries: &[Entry<'_>]| write(&path, entries, &weights, &options).unwrap();
+    let alone = written(&[Entry::new("size_8", &graphs[0])]);
+    let both = written(&[Entry::new("size_8", &graphs[0]), Entry::new("size_16", &graphs[1])]);
     assert_eq!(both.weight_bytes, alone.weight_bytes);
     for (name, graph, side) in [("size_8", &graphs[0], 8), ("size_16", &graphs[1], 16)] {
         let x = wave(&[1, 3, side, side], 1.0);

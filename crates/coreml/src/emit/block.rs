@@ -73,9 +73,7 @@ impl<'b, 's> Block<'b, 's> {
 
     /// An operation with one result.
     pub fn op(&mut self, kind: &'static str, inputs: Inputs<'_>, ty: ValueType) -> Var {
-        let bound =
-            inputs.into_iter().map(|(key, var)| (key, vec![Binding::Name(var.name.clone())]));
-        self.push(kind, bound.collect(), ty)
+        self.push(kind, bound(inputs), ty)
     }
 
     /// An operation that reads a tuple `values`.
@@ -86,10 +84,10 @@ impl<'b, 's> Block<'b, 's> {
         inputs: Inputs<'_>,
         ty: ValueType,
     ) -> Var {
-        let bound =
-            inputs.into_iter().map(|(key, var)| (key, vec![Binding::Name(var.name.clone())]));
         let values = values.iter().map(|var| Binding::Name(var.name.clone())).collect();
-        self.push(kind, bound.chain([("values", values)]).collect(), ty)
+        let mut inputs = bound(inputs);
+        inputs.insert("values", values);
+        self.push(kind, inputs, ty)
     }
 
     /// An operation with several results.
@@ -99,11 +97,8 @@ impl<'b, 's> Block<'b, 's> {
         inputs: Inputs<'_>,
         types: &[ValueType],
     ) -> Vec<Var> {
-        let bound =
-            inputs.into_iter().map(|(key, var)| (key, vec![Binding::Name(var.name.clone())]));
-        let inputs = bound.collect();
         let results: Vec<_> = types.iter().map(|&ty| self.named(kind, ty, false)).collect();
-        self.operations.push(operation(kind, inputs, &results));
+        self.operations.push(operation(kind, bound(inputs), &results));
         results
     }
 
@@ -192,16 +187,14 @@ impl<'b, 's> Block<'b, 's> {
 
     /// A half-precision tensor, in place or in the weight file.
     pub fn halves(&mut self, hint: &str, shape: Shape, bytes: &[u8]) -> io::Result<Var> {
-        let literal = self.stored(DataType::Fp16, shape.elements(), bytes)?;
+        let elements = shape.elements();
+        let literal = if elements < IMMEDIATE_ELEMENTS {
+            Literal::Bytes(bytes.to_vec())
+        } else {
+            Literal::Blob(self.blobs.store(DataType::Fp16, elements, bytes)?)
+        };
         let ty = ValueType::new(DataType::Fp16, shape);
         Ok(self.constant(hint, Constant { ty, literal }))
-    }
-
-    fn stored(&mut self, dtype: DataType, elements: usize, bytes: &[u8]) -> io::Result<Literal> {
-        if elements < IMMEDIATE_ELEMENTS {
-            return Ok(Literal::Bytes(bytes.to_vec()));
-        }
-        Ok(Literal::Blob(self.blobs.store(dtype, elements, bytes)?))
     }
 
     /// Numbers of operations that compute something, constants not counted.
@@ -239,6 +232,10 @@ impl<'b, 's> Block<'b, 's> {
         }
         self.operations
     }
+}
+
+fn bound(inputs: Inputs<'_>) -> BTreeMap<&'static str, Vec<Binding>> {
+    inputs.into_iter().map(|(key, var)| (key, vec![Binding::Name(var.name.clone())])).collect()
 }
 
 fn operation(

@@ -59,6 +59,11 @@ pub enum EmitError {
 }
 
 impl EmitError {
+    /// Only the newer target has this.
+    pub(super) fn needs_macos_15(what: &str) -> Self {
+        Self::Target { what: what.to_owned(), needed: Target::MacOs15 }
+    }
+
     pub(super) fn unsupported(node: &str, reason: impl Into<String>) -> Self {
         Self::Unsupported { node: node.to_owned(), reason: reason.into() }
     }

@@ -149,12 +149,11 @@ fn compile(
 
 fn check(package: &Package<'_>, options: &Options) -> Result<(), EmitError> {
     let old = options.target < Target::MacOs15;
-    let needs = |what: &str| EmitError::Target { what: what.into(), needed: Target::MacOs15 };
     if options.attention == Attention::Sdpa && old {
-        return Err(needs("attention as one operation"));
+        return Err(EmitError::needs_macos_15("attention as one operation"));
     }
     if package.entries.len() > 1 && old {
-        return Err(needs("a package of several functions"));
+        return Err(EmitError::needs_macos_15("a package of several functions"));
     }
     let mut names: Vec<_> = package.entries.iter().map(|entry| entry.name).collect();
     names.sort_unstable();

@@ -103,12 +103,9 @@ impl<'l> Lowering<'l, '_, '_, '_> {
             return Ok(self.block.recipe(&name, recipe, shape));
         }
         let format = weights::format_for(self.options, &shape);
-        let recipe = match (format, self.numbers(id)?) {
-            (WeightFormat::Fp16, _) => {
-                self.tally(format, shape);
-                return self.constant(id, shape);
-            }
-            (_, numbers) => self.encoded(&name, format, &numbers, shape)?,
+        let Some(recipe) = self.encoded(&name, id, format, shape)? else {
+            self.tally(format, shape);
+            return self.constant(id, shape);
         };
         self.release(id);
         self.tally(format, shape);
@@ -135,15 +132,21 @@ impl<'l> Lowering<'l, '_, '_, '_> {
         *numbers += shape.elements() as u64;
     }
 
+    /// A weight stored in a format; none if that is half precision, which every
+    /// constant is stored in.
     fn encoded(
         &mut self,
         name: &str,
+        id: ValueId,
         format: WeightFormat,
-        numbers: &Numbers<'_>,
         shape: Shape,
-    ) -> Lowered<Recipe> {
+    ) -> Lowered<Option<Recipe>> {
+        if format == WeightFormat::Fp16 {
+            return Ok(None);
+        }
+        let numbers = self.numbers(id)?;
         let decoded;
-        let values = match numbers {
+        let values = match &numbers {
             Numbers::Raw(raw) => {
                 decoded = raw.to_f32();
                 &decoded
@@ -155,7 +158,8 @@ impl<'l> Lowering<'l, '_, '_, '_> {
         };
         weights::check_finite(name, values)?;
         let encoding = weights::encode(format, values, shape);
-        Ok(encoding.store(self.options.target, self.block.blobs)?)
+        let target = self.options.target;
+        Ok(encoding.map(|encoding| encoding.store(target, self.block.blobs)).transpose()?)
     }
 
     /// Whether a value is known now.

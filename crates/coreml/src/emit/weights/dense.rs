@@ -1,46 +1,17 @@
 //! Half precision.
 
-use std::io;
-
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use laterna_tensor::{DType, RawTensor, Shape};
+use laterna_tensor::{DType, RawTensor};
 
-use super::{Encoding, Recipe, half_bytes};
-use crate::emit::blob::Blobs;
 use crate::emit::error::EmitError;
-use crate::emit::mil::{Constant, DataType, Literal, ValueType};
-use crate::emit::options::Target;
 
 /// Numbers converted at a time.
 const CHUNK: usize = 1 << 14;
 
-/// A tensor in half precision. It is stored without [`Encoding::store`], which
-/// would hold the bytes twice.
-pub(super) struct Dense(Vec<f16>);
-
-impl Dense {
-    pub fn encode(values: &[f32]) -> Self {
-        let mut halves = vec![f16::ZERO; values.len()];
-        halves.convert_from_f32_slice(values);
-        Self(halves)
-    }
-}
-
-impl Encoding for Dense {
-    fn decode(&self) -> Vec<f32> {
-        self.0.to_f32_vec()
-    }
-
-    fn store(&self, _: Target, blobs: &mut Blobs<'_>) -> io::Result<Recipe> {
-        recipe(blobs, &half_bytes(&self.0), Shape::from([self.0.len()]))
-    }
-}
-
-fn recipe(blobs: &mut Blobs<'_>, bytes: &[u8], shape: Shape) -> io::Result<Recipe> {
-    let ty = ValueType::new(DataType::Fp16, shape);
-    let literal = Literal::Blob(blobs.store(DataType::Fp16, shape.elements(), bytes)?);
-    Ok(Recipe::of_attributes("const", vec![("val", Constant { ty, literal })]))
+/// Numbers as half precision has them.
+pub(super) fn rounded(values: &[f32]) -> Vec<f32> {
+    values.iter().map(|&value| f16::from_f32(value).to_f32()).collect()
 }
 
 /// Finite numbers as the bytes of half precision.
@@ -99,6 +70,9 @@ fn convert(name: &str, numbers: &[f32], out: &mut [u8]) -> Result<(), EmitError>
 
 #[cfg(test)]
 mod tests {
+    use laterna_tensor::Shape;
+
+    use super::super::half_bytes;
     use super::*;
 
     #[test]
@@ -114,7 +88,8 @@ mod tests {
         let values: Vec<f32> = (0..CHUNK * 2 + 7).map(|i| i as f32 * 0.25).collect();
         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         let raw = RawTensor::new(DType::F32, Shape::from([values.len()]), bytes).unwrap();
-        let expected = half_bytes(&Dense::encode(&values).0);
+        let halves_of: Vec<f16> = values.iter().map(|&v| f16::from_f32(v)).collect();
+        let expected = half_bytes(&halves_of);
         assert_eq!(from_raw("w", &raw).unwrap(), expected);
         assert_eq!(halves("w", &values).unwrap(), expected);
     }

@@ -5,7 +5,7 @@ use std::io;
 use half::f16;
 use laterna_tensor::Shape;
 
-use super::{Encoding, Recipe, blob, half_bytes, packed, scale_shape};
+use super::{Encoding, Recipe, blob, half_bytes, magnitude, packed, scale_shape, step};
 use crate::emit::blob::Blobs;
 use crate::emit::mil::DataType;
 use crate::emit::options::Target;
@@ -24,7 +24,8 @@ impl Int4 {
     pub fn encode(values: &[f32], shape: Shape, block: usize) -> Self {
         let channels = if shape[1].is_multiple_of(block) { block } else { shape[1] };
         let block = channels * shape[2..].iter().product::<usize>();
-        let scales: Vec<_> = values.chunks(block).map(scale).collect();
+        let scales: Vec<_> =
+            values.chunks(block).map(|block| step(magnitude(block) / 7.0)).collect();
         let mut data = Vec::with_capacity(values.len());
         for (block, scale) in values.chunks(block).zip(&scales) {
             let inverse = 1.0 / scale.to_f32();
@@ -32,11 +33,6 @@ impl Int4 {
         }
         Self { shape, data, scales, block }
     }
-}
-
-fn scale(block: &[f32]) -> f16 {
-    let largest = block.iter().fold(0.0, |largest: f32, v| largest.max(v.abs()));
-    f16::from_f32(largest / 7.0).max(f16::MIN_POSITIVE_SUBNORMAL)
 }
 
 impl Encoding for Int4 {

@@ -6,7 +6,7 @@ use std::io;
 use half::f16;
 use laterna_tensor::Shape;
 
-use super::{Encoding, Recipe, blob, half_bytes, scale_shape, signed_bytes};
+use super::{Encoding, Recipe, blob, half_bytes, magnitude, scale_shape, signed_bytes, step};
 use crate::emit::blob::Blobs;
 use crate::emit::mil::{Constant, DataType, Literal, ValueType};
 use crate::emit::options::Target;
@@ -41,21 +41,15 @@ impl Int8 {
 }
 
 fn symmetric_range(channel: &[f32]) -> Range {
-    let largest = channel.iter().fold(0.0, |largest: f32, v| largest.max(v.abs()));
-    (scale(largest / 127.0), 0)
+    (step(magnitude(channel) / 127.0), 0)
 }
 
 fn full_range(channel: &[f32]) -> Range {
     let low = channel.iter().copied().fold(0.0, f32::min);
     let high = channel.iter().copied().fold(0.0, f32::max);
-    let scale = scale((high - low) / 255.0);
+    let scale = step((high - low) / 255.0);
     let offset = (-128.0 - low / scale.to_f32()).round().clamp(-128.0, 127.0);
     (scale, offset as i8)
-}
-
-/// The step as stored: never 0, which nothing could be divided by.
-fn scale(step: f32) -> f16 {
-    f16::from_f32(step).max(f16::MIN_POSITIVE_SUBNORMAL)
 }
 
 impl Encoding for Int8 {

@@ -53,7 +53,6 @@ impl Recipe {
 /// # Errors
 /// If it has not, or the format's numbers make no sense.
 pub(super) fn check(options: &Options) -> Result<(), EmitError> {
-    let needs = |what: &str| EmitError::Target { what: what.into(), needed: Target::MacOs15 };
     let old = options.target < Target::MacOs15;
     match options.weights {
         WeightFormat::Fp16 | WeightFormat::Int8 { .. } => Ok(()),
@@ -63,13 +62,17 @@ pub(super) fn check(options: &Options) -> Result<(), EmitError> {
         WeightFormat::Palette { group: Some(0), .. } => {
             Err(EmitError::Options("a group has at least one output channel".into()))
         }
-        WeightFormat::Palette { bits: 3, .. } if old => Err(needs("a palette of 3 bits")),
-        WeightFormat::Palette { group: Some(_), .. } if old => Err(needs("a palette for a group")),
+        WeightFormat::Palette { bits: 3, .. } if old => {
+            Err(EmitError::needs_macos_15("a palette of 3 bits"))
+        }
+        WeightFormat::Palette { group: Some(_), .. } if old => {
+            Err(EmitError::needs_macos_15("a palette for a group"))
+        }
         WeightFormat::Palette { .. } => Ok(()),
         WeightFormat::Int4 { block: 0 } => {
             Err(EmitError::Options("a block has at least one input channel".into()))
         }
-        WeightFormat::Int4 { .. } if old => Err(needs("4-bit integers")),
+        WeightFormat::Int4 { .. } if old => Err(EmitError::needs_macos_15("4-bit integers")),
         WeightFormat::Int4 { .. } => Ok(()),
         WeightFormat::Sparse { density } if !(0.0..=1.0).contains(&density) => {
             Err(EmitError::Options(format!("a density is between 0 and 1, not {density}")))
@@ -84,10 +87,15 @@ pub(super) fn format_for(options: &Options, shape: &Shape) -> WeightFormat {
     if small { WeightFormat::Fp16 } else { options.weights }
 }
 
-/// Encodes finite numbers. `shape`: `[out, in]` or `[out, in, height, width]`.
-pub(super) fn encode(format: WeightFormat, values: &[f32], shape: Shape) -> Box<dyn Encoding> {
-    match format {
-        WeightFormat::Fp16 => Box::new(dense::Dense::encode(values)),
+/// Encodes finite numbers; none if the format is half precision, whose numbers are
+/// stored as they are read. `shape`: `[out, in]` or `[out, in, height, width]`.
+pub(super) fn encode(
+    format: WeightFormat,
+    values: &[f32],
+    shape: Shape,
+) -> Option<Box<dyn Encoding>> {
+    Some(match format {
+        WeightFormat::Fp16 => return None,
         WeightFormat::Int8 { symmetric } => Box::new(int8::Int8::encode(values, shape, symmetric)),
         WeightFormat::Palette { bits, group } => {
             Box::new(palette::Palette::encode(values, shape, bits, group))
@@ -96,7 +104,7 @@ pub(super) fn encode(format: WeightFormat, values: &[f32], shape: Shape) -> Box<
         WeightFormat::Sparse { density } => {
             Box::new(sparse::Sparse::encode(values, shape, density))
         }
-    }
+    })
 }
 
 /// What Core ML will compute with in place of `values`, the weights of a
@@ -107,7 +115,8 @@ pub(super) fn encode(format: WeightFormat, values: &[f32], shape: Shape) -> Box<
 pub fn decoded(values: &[f32], shape: Shape, options: &Options) -> Result<Vec<f32>, EmitError> {
     check(options)?;
     check_finite("weight", values)?;
-    Ok(encode(format_for(options, &shape), values, shape).decode())
+    let encoding = encode(format_for(options, &shape), values, shape);
+    Ok(encoding.map_or_else(|| dense::rounded(values), |encoding| encoding.decode()))
 }
 
 /// A constant in the weight file.
@@ -131,6 +140,16 @@ fn shape_operand(shape: &Shape) -> Constant {
 
 fn half_bytes(values: &[f16]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// The largest magnitude of some weights.
+fn magnitude(values: &[f32]) -> f32 {
+    values.iter().fold(0.0, |largest: f32, v| largest.max(v.abs()))
+}
+
+/// A step between integers as it is stored: never 0, which nothing could be divided by.
+fn step(exact: f32) -> f16 {
+    f16::from_f32(exact).max(f16::MIN_POSITIVE_SUBNORMAL)
 }
 
 fn signed_bytes(values: &[i8]) -> Vec<u8> {

@@ -18,6 +18,7 @@ mod outlet;
 mod page;
 mod publish;
 mod reply;
+mod rgba;
 mod server;
 mod shrink;
 mod socket;

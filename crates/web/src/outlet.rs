@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use laterna_pipeline::Image;
 use laterna_pipeline::port::{Kind, PortError, Shown, Sink};
+use laterna_pipeline::{Image, Size};
 use thiserror::Error;
 use tokio::sync::{Notify, watch};
 
 use crate::app::{App, EncodeJpeg};
+use crate::rgba;
 use crate::shrink::{bounded, shrink};
 
 /// What a viewer wants to see.
@@ -19,10 +20,26 @@ use crate::shrink::{bounded, shrink};
 pub(crate) struct View {
     /// Widest picture in pixels; 0: as it is painted.
     pub(crate) width: usize,
-    /// JPEG quality, 1 to 100.
-    pub(crate) quality: u8,
+    pub(crate) coding: Coding,
     /// The camera's picture too.
     pub(crate) compare: bool,
+}
+
+/// How pictures are written for a viewer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Coding {
+    /// As JPEG; `quality` goes from 1 to 100.
+    Jpeg { quality: u8 },
+    /// Bare pixels, four bytes each.
+    Rgba,
+}
+
+/// A picture as it goes to a viewer.
+#[derive(Debug, Default)]
+pub(crate) struct Encoded {
+    pub(crate) bytes: Vec<u8>,
+    /// Its size if it is bare pixels; nothing of a JPEG.
+    pub(crate) size: Size,
 }
 
 /// A picture on its way.
@@ -38,10 +55,10 @@ pub(crate) struct Picture {
     pub(crate) scene: u64,
     /// How long the model was at work on it.
     pub(crate) inference: Duration,
-    /// JPEG; empty if it is the one that the viewer has.
-    pub(crate) painting: Vec<u8>,
-    /// JPEG; empty unless it was asked for.
-    pub(crate) camera: Vec<u8>,
+    /// Empty if it is the one that the viewer has.
+    pub(crate) painting: Encoded,
+    /// Empty unless it was asked for.
+    pub(crate) camera: Encoded,
 }
 
 /// Why a viewer gets no more pictures.
@@ -175,9 +192,10 @@ impl OutletSink {
         let trail = &shown.frame.trail;
         let is_known = shown.kind == Kind::Repeated && self.has == Some(trail.sequence);
         self.has = (shown.kind != Kind::Interpolated).then_some(trail.sequence);
-        let painting = if is_known { Vec::new() } else { self.encode(shown.image)? };
+        let painting = if is_known { Encoded::default() } else { self.encode(shown.image)? };
         let with_camera = self.view.compare && !is_known;
-        let camera = if with_camera { self.encode(&shown.frame.camera)? } else { Vec::new() };
+        let camera =
+            if with_camera { self.encode(&shown.frame.camera)? } else { Encoded::default() };
         Ok(Picture {
             number: self.numbers.fetch_add(1, Ordering::Relaxed) + 1,
             kind: shown.kind,
@@ -192,16 +210,25 @@ impl OutletSink {
         })
     }
 
-    fn encode(&mut self, image: &Image) -> Result<Vec<u8>, String> {
-        let (mut jpeg, size) = (Vec::new(), bounded(image.size(), self.view.width));
-        let quality = self.view.quality.clamp(1, 100);
-        if size == image.size() {
-            self.encoder.encode(image, quality, &mut jpeg)?;
+    fn encode(&mut self, image: &Image) -> Result<Encoded, String> {
+        let size = bounded(image.size(), self.view.width);
+        let image = if size == image.size() {
+            image
         } else {
             shrink(image, size, &mut self.small);
-            self.encoder.encode(&self.small, quality, &mut jpeg)?;
+            &self.small
+        };
+        let mut bytes = Vec::new();
+        match self.view.coding {
+            Coding::Jpeg { quality } => {
+                self.encoder.encode(image, quality.clamp(1, 100), &mut bytes)?;
+                Ok(Encoded { bytes, size: Size::default() })
+            }
+            Coding::Rgba => {
+                rgba::write(image, &mut bytes);
+                Ok(Encoded { bytes, size })
+            }
         }
-        Ok(jpeg)
     }
 }
 
@@ -229,7 +256,8 @@ mod tests {
 
     fn picture(number: u64) -> Picture {
         let (captured, sent) = (Duration::ZERO, Duration::ZERO);
-        let (painting, camera) = (vec![1], vec![]);
+        let painting = Encoded { bytes: vec![1], size: Size::default() };
+        let camera = Encoded::default();
         Picture {
             number,
             kind: Kind::Unique,

@@ -43,6 +43,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         "panel.js": SCRIPT,
         "prompts.js": SCRIPT,
         "source.js": SCRIPT,
+        "wire.js": SCRIPT,
         "chart.js": SCRIPT,
         "keys.js": SCRIPT,
         "dom.js": SCRIPT,

@@ -101,7 +101,8 @@ fn drain(socket: &mut Socket) -> bool {
     true
 }
 
-/// Broken JPEG, impossible sizes, and bytes that are no picture.
+/// Broken JPEG, impossible sizes, pixels that are too many or too few, and bytes
+/// that are no picture.
 fn pictures(rig: &Rig, random: &mut Random, count: usize) {
     let whole = [jpeg(40, 30, [9, 200, 30]), jpeg(1, 1, [0; 3]), jpeg(120, 8, [255; 3])];
     let mut socket = rig.socket();
@@ -113,7 +114,12 @@ fn pictures(rig: &Rig, random: &mut Random, count: usize) {
             1 => bytes = (0..random.below(300)).map(|_| random.next() as u8).collect(),
             _ => random.mutate(&mut bytes),
         }
-        socket.upload(random.next(), &bytes);
+        if random.below(5) == 0 {
+            let size = [random.below(9) as u16, random.next() as u16 >> random.below(16)];
+            socket.upload_rgba(random.next(), size, &bytes);
+        } else {
+            socket.upload(random.next(), &bytes);
+        }
         if number % 4 == 0 && !drain(&mut socket) {
             socket = rig.socket();
             socket.send(r#"{"feed":true}"#);

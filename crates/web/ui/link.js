@@ -54,13 +54,24 @@ export class Link extends EventTarget {
     this.send({ view: this.view });
   }
 
-  /** Sends a picture of this browser, caught at a time of the session's clock. */
-  async sendPicture(blob, capturedUs) {
-    const message = new Uint8Array(HEADER_BYTES + blob.size);
-    message.set([1, 1]);
-    new DataView(message.buffer).setBigUint64(8, BigInt(Math.max(0, Math.round(capturedUs))), true);
-    message.set(new Uint8Array(await blob.arrayBuffer()), HEADER_BYTES);
+  /**
+   * Sends a picture of this browser, caught at a time of the session's clock: a
+   * JPEG, or pixels if it has a size.
+   */
+  sendPicture({ bytes, width = 0, height = 0 }, capturedUs) {
+    const message = new Uint8Array(HEADER_BYTES + bytes.length);
+    const header = new DataView(message.buffer);
+    message.set([1, width ? 2 : 1]);
+    header.setUint16(2, width, true);
+    header.setUint16(4, height, true);
+    header.setBigUint64(8, BigInt(Math.max(0, Math.round(capturedUs))), true);
+    message.set(bytes, HEADER_BYTES);
     if (this.isOpen) this.#socket.send(message);
+  }
+
+  /** Whether the last picture that was sent has not left this browser yet. */
+  get isCongested() {
+    return this.#socket.bufferedAmount > 0;
   }
 
   #connect() {

@@ -8,6 +8,7 @@ import { Panel } from "./panel.js";
 import { Picture } from "./picture.js";
 import { Prompts } from "./prompts.js";
 import { Sources } from "./source.js";
+import { Wire } from "./wire.js";
 
 const NOTICE_MS = 6000;
 const COMPARISONS = ["off", "side", "wipe"];
@@ -15,10 +16,11 @@ const COMPARISONS = ["off", "side", "wipe"];
 forgetToken();
 const link = new Link();
 const chart = new Chart(link);
-const picture = new Picture(link, shown);
+const wire = new Wire(link);
+const picture = new Picture(link, wire, shown);
 const panel = new Panel(link, fail);
 const prompts = new Prompts(panel);
-const sources = new Sources(link);
+const sources = new Sources(link, wire);
 
 let state = null;
 let lost = null;

@@ -4,7 +4,7 @@
 import { byId } from "./dom.js";
 
 const KINDS = ["unique", "repeated", "interpolated"];
-const HEADER_BYTES = 64;
+const HEADER_BYTES = 72;
 
 export class Picture {
   #canvas = byId("picture");
@@ -14,9 +14,10 @@ export class Picture {
   #camera = null;
   #wipe = byId("wipe");
 
-  /** `shown` is told of each picture that is on the canvas. */
-  constructor(link, shown) {
+  /** `wire` is told how long pictures take, and `shown` of each that is on the canvas. */
+  constructor(link, wire, shown) {
     this.link = link;
+    this.wire = wire;
     this.shown = shown;
     this.compare = "off";
     link.addEventListener("picture", ({ detail }) => this.#show(detail));
@@ -41,8 +42,9 @@ export class Picture {
 
   async #show(buffer) {
     const head = read(buffer);
+    this.wire.took((this.link.now() ?? 0) - head.sentUs);
     try {
-      if (head.painting.size) {
+      if (head.painting) {
         const [painting, camera] = await Promise.all([bitmap(head.painting), bitmap(head.camera)]);
         this.#replace(painting, camera);
         this.#draw();
@@ -121,19 +123,28 @@ function read(buffer) {
   const number = (at) => Number(view.getBigUint64(at, true));
   const header = view.getUint16(2, true) || HEADER_BYTES;
   const end = header + view.getUint32(4, true);
+  const content = (from, to, at) => decodable(buffer, from, to, view.getUint16(at, true), view.getUint16(at + 2, true));
   return {
     kind: KINDS[view.getUint8(1)],
     number: number(8),
     sequence: number(16),
     capturedUs: number(24),
+    sentUs: number(32),
     settings: number(40),
     scene: number(48),
     bytes: buffer.byteLength,
-    painting: new Blob([buffer.slice(header, end)], { type: "image/jpeg" }),
-    camera: new Blob([buffer.slice(end)], { type: "image/jpeg" }),
+    painting: content(header, end, 64),
+    camera: content(end, buffer.byteLength, 68),
   };
 }
 
-function bitmap(blob) {
-  return blob.size ? createImageBitmap(blob) : null;
+/** A picture as a bitmap can be made of it: pixels if it has a size, else a JPEG. */
+function decodable(buffer, from, to, width, height) {
+  if (from === to) return null;
+  if (width) return new ImageData(new Uint8ClampedArray(buffer, from, to - from), width, height);
+  return new Blob([buffer.slice(from, to)], { type: "image/jpeg" });
+}
+
+function bitmap(content) {
+  return content && createImageBitmap(content);
 }

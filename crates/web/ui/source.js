@@ -19,6 +19,7 @@ const STILL_MS = 100;
 
 export class Sources {
   #link;
+  #wire;
   #kind = null;
   #video = make("video", { muted: true, playsInline: true, loop: true });
   #still = null;
@@ -26,8 +27,10 @@ export class Sources {
   #busy = false;
   #state = null;
 
-  constructor(link) {
+  /** `wire` knows whether pictures go as pixels. */
+  constructor(link, wire) {
     this.#link = link;
+    this.#wire = wire;
     const use = (id, open) => byId(id).addEventListener("click", () => this.#use(id.slice(4), open));
     use("use-camera", () => this.#openCamera());
     use("use-screen", () => this.#openScreen());
@@ -169,25 +172,31 @@ export class Sources {
   async #next() {
     if (!this.#kind && !this.#busy) return;
     const at = this.#still ? await later(STILL_MS) : await frameOf(this.#video);
-    const blob = await this.#encode(this.#still ?? this.#video);
+    if (this.#link.isCongested) this.#wire.isSlow();
+    const encoded = await this.#encode(this.#still ?? this.#video);
     // A source that is just being changed has no picture for a moment.
-    if (!blob) return void setTimeout(() => this.#next(), PATIENCE_MS);
+    if (!encoded) return void setTimeout(() => this.#next(), PATIENCE_MS);
     const now = this.#link.now() ?? 0;
-    await this.#link.sendPicture(blob, now - (performance.now() - at) * 1000);
+    this.#link.sendPicture(encoded, now - (performance.now() - at) * 1000);
   }
 
-  #encode(picture) {
+  async #encode(picture) {
     const width = picture.videoWidth ?? picture.width;
     const height = picture.videoHeight ?? picture.height;
     if (!width || !height) return null;
     const seen = part(width, height, this.#state);
     this.#canvas.width = Math.max(1, Math.round(seen.width * seen.scale));
     this.#canvas.height = Math.max(1, Math.round(seen.height * seen.scale));
-    const context = this.#canvas.getContext("2d", { alpha: false });
+    const context = this.#canvas.getContext("2d", { alpha: false, willReadFrequently: true });
     context.imageSmoothingQuality = "medium";
     const from = [(width - seen.width) / 2, (height - seen.height) / 2, seen.width, seen.height];
     context.drawImage(picture, ...from, 0, 0, this.#canvas.width, this.#canvas.height);
-    return new Promise((resolve) => this.#canvas.toBlob(resolve, "image/jpeg", QUALITY));
+    const size = { width: this.#canvas.width, height: this.#canvas.height };
+    if (this.#wire.carriesPixels(size)) {
+      return { bytes: context.getImageData(0, 0, size.width, size.height).data, ...size };
+    }
+    const blob = await new Promise((resolve) => this.#canvas.toBlob(resolve, "image/jpeg", QUALITY));
+    return blob && { bytes: new Uint8Array(await blob.arrayBuffer()) };
   }
 }
 

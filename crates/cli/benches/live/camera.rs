@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use laterna_media::sink::jpeg::Encoder;
 use laterna_media::source::counter;
 use laterna_pipeline::{Image, Size};
 use tungstenite::Message;
@@ -47,7 +46,7 @@ fn feed(page: &mut Page, mut image: Image, interval: Duration, start: Instant, s
     page.send(r#"{"feed":true}"#);
     let asked = Instant::now();
     let session = page.session_time();
-    let (mut jpeg, mut is_wanted) = (Vec::new(), true);
+    let mut is_wanted = true;
     let mut due = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         while Instant::now() < due {
@@ -60,13 +59,22 @@ fn feed(page: &mut Page, mut image: Image, interval: Duration, start: Instant, s
         let captured = Instant::now();
         let ticks = (captured - start).as_micros() / TICK.as_micros();
         counter::draw(&mut image, ticks as u32 % counter::LIMIT);
-        Encoder::default().encode(&image, 92, &mut jpeg).unwrap();
         let at = session + (captured - asked).as_micros() as u64;
-        let mut bytes = vec![1, 1, 0, 0, 0, 0, 0, 0];
-        bytes.extend(at.to_le_bytes());
-        bytes.extend(&jpeg);
-        page.socket.send(Message::binary(bytes)).unwrap();
+        page.socket.send(Message::binary(upload(&image, at))).unwrap();
     }
+}
+
+/// Bare pixels, as a page on this machine sends them.
+fn upload(image: &Image, captured_us: u64) -> Vec<u8> {
+    let Size { width, height } = image.size();
+    let mut bytes = vec![1, 2];
+    bytes.extend([width, height].map(|side| (side as u16).to_le_bytes()).as_flattened());
+    bytes.extend([0, 0]);
+    bytes.extend(captured_us.to_le_bytes());
+    for &[red, green, blue] in image.rgb().as_chunks::<3>().0 {
+        bytes.extend([red, green, blue, 255]);
+    }
+    bytes
 }
 
 fn asks(message: &Message) -> bool {

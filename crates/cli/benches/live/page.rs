@@ -8,8 +8,8 @@ use laterna_pipeline::{Image, Size};
 use serde_json::Value;
 use tungstenite::{Error, Message, WebSocket};
 
-/// As the page asks for pictures.
-const VIEW: &str = r#"{"view":{"width":0,"quality":80,"compare":false,"blend_fps":0}}"#;
+/// As a page on this machine asks for pictures.
+const VIEW: &str = r#"{"view":{"width":0,"format":"rgba","compare":false,"blend_fps":0}}"#;
 
 pub struct Page {
     pub socket: WebSocket<TcpStream>,
@@ -21,7 +21,8 @@ pub struct Picture {
     pub number: u64,
     pub sequence: u64,
     pub infer_ms: f64,
-    pub jpeg: Vec<u8>,
+    /// None if it is the last one again.
+    pub painting: Option<Image>,
     pub came: Instant,
 }
 
@@ -89,25 +90,27 @@ impl Page {
     }
 }
 
-/// Reads the header of docs/api.md.
+/// Reads the header of docs/api.md, and the pixels behind it.
 fn picture(bytes: &[u8]) -> Picture {
     let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
-    let header = usize::from(u16::from_le_bytes([bytes[2], bytes[3]]));
+    let short = |at: usize| usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
     let length = u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize;
+    let size = Size::new(short(64), short(66));
+    assert_eq!(length, 4 * size.area(), "the painting is not of bare pixels");
+    let pixels = &bytes[short(2)..][..length];
     Picture {
         is_unique: bytes[1] == 0,
         number: number(8),
         sequence: number(16),
         infer_ms: number(56) as f64 / 1e3,
-        jpeg: bytes[header..header + length].to_vec(),
+        painting: (length > 0).then(|| image(size, pixels)),
         came: Instant::now(),
     }
 }
 
-pub fn decode(jpeg: &[u8]) -> Image {
-    let decoded = image::load_from_memory_with_format(jpeg, image::ImageFormat::Jpeg).unwrap();
-    let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-    let mut image = Image::new(Size::new(width, height));
-    image.rgb_mut().copy_from_slice(decoded.to_rgb8().as_raw());
+fn image(size: Size, rgba: &[u8]) -> Image {
+    let mut image = Image::new(size);
+    let pixels = image.rgb_mut().as_chunks_mut::<3>().0.iter_mut().zip(rgba.as_chunks::<4>().0);
+    pixels.for_each(|(to, from)| to.copy_from_slice(&from[..3]));
     image
 }

@@ -10,7 +10,7 @@ use crate::Scale;
 use crate::camera::{Camera, TICK};
 use crate::command::{Holdings, Live, bench_ms};
 use crate::figures::{median, round, summary};
-use crate::page::{Page, decode};
+use crate::page::Page;
 
 /// Left out at the beginning, when caches are cold.
 const WARM_UP: Duration = Duration::from_secs(2);
@@ -39,12 +39,11 @@ fn glass_to_glass(scale: Scale, camera_fps: u32) -> Value {
     let (mut unread, mut sequence) = (0, 0);
     let end = start + WARM_UP + scale.length;
     while let Some(picture) = page.picture(end) {
-        let image = (!picture.jpeg.is_empty()).then(|| decode(&picture.jpeg));
         let shown = start.elapsed();
         page.acknowledge(&picture);
         assert!(picture.sequence >= sequence, "pictures came out of order");
         sequence = picture.sequence;
-        let Some(image) = image.filter(|_| picture.is_unique) else { continue };
+        let Some(image) = picture.painting.filter(|_| picture.is_unique) else { continue };
         match counter::read(&image) {
             Some(ticks) if shown > WARM_UP => {
                 let captured = f64::from(ticks) * TICK.as_secs_f64();

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::Attachment;
-use crate::outlet::{Closed, Outlet, OutletSink, View};
+use crate::outlet::{Closed, Coding, Outlet, OutletSink, View};
 use crate::reply::{Problem, typed};
 use crate::server::{Connection, Count, Shared};
 
@@ -58,8 +58,8 @@ pub(super) async fn mjpeg(
         Some(fps) if fps > 0.0 => Rate::Fixed { fps: fps.min(MOST_FPS), interpolate: false },
         _ => Rate::AtLeast { fps: LEAST_FPS },
     };
-    let quality = wanted.quality.unwrap_or(QUALITY);
-    let view = View { width: wanted.width, quality, compare: false };
+    let coding = Coding::Jpeg { quality: wanted.quality.unwrap_or(QUALITY) };
+    let view = View { width: wanted.width, coding, compare: false };
     let (app, patience, outlet) = (&shared.app, shared.limits.patience, Arc::default());
     let numbers = Arc::new(AtomicU64::new(0));
     let sink = OutletSink::new(Arc::clone(app), Arc::clone(&outlet), view, patience, numbers);
@@ -105,8 +105,8 @@ fn parts(reader: Reader) -> impl Stream<Item = Result<Bytes, Infallible>> {
         reader.outlet.acknowledge(reader.number);
         let picture = reader.outlet.take().await.ok()?;
         reader.number = picture.number;
-        if !picture.painting.is_empty() {
-            reader.last = picture.painting;
+        if !picture.painting.bytes.is_empty() {
+            reader.last = picture.painting.bytes;
         }
         let part = part(&reader.last);
         Some((Ok(part), reader))

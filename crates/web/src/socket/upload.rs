@@ -15,10 +15,11 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use super::message::{self, Reply, UploadError};
+use super::message::{self, Content, Reply, Upload, UploadError};
 use super::{Client, Gone};
 use crate::app::{App, Demand};
 use crate::options::Limits;
+use crate::rgba;
 use crate::server::Count;
 
 /// The page that gives the pictures, if one does.
@@ -145,11 +146,14 @@ async fn rest(client: &Client) -> Result<(), Gone> {
 fn push(
     app: &dyn App,
     limits: &Limits,
-    message: &Bytes,
+    message: &[u8],
     image: &mut Image,
 ) -> Result<(), UploadError> {
-    let (captured, jpeg) = message::decode(message)?;
-    decode(&jpeg, limits.picture_side, image)?;
+    let Upload { captured, content } = message::decode(message)?;
+    match content {
+        Content::Jpeg(jpeg) => decode(jpeg, limits.picture_side, image)?,
+        Content::Rgba(size, pixels) => copy(pixels, size, limits.picture_side, image)?,
+    }
     let now = app.now();
     let captured = captured.clamp(now.saturating_sub(OLDEST), now);
     app.push(image, captured);
@@ -167,14 +171,29 @@ fn decode(jpeg: &[u8], most: usize, image: &mut Image) -> Result<(), UploadError
     let wrong = |error: zune_jpeg::errors::DecodeErrors| UploadError::Jpeg(format!("{error:?}"));
     decoder.decode_headers().map_err(wrong)?;
     let (width, height) = decoder.dimensions().unwrap_or_default();
-    if width.max(height) > most || width.min(height) == 0 {
-        return Err(UploadError::Size { width, height, most });
-    }
+    check(Size::new(width, height), most)?;
     if decoder.output_buffer_size() != Some(3 * width * height) {
         return Err(UploadError::Jpeg("it is not in colour or grey".to_owned()));
     }
     image.reset(Size::new(width, height));
     decoder.decode_into(image.rgb_mut()).map_err(wrong)
+}
+
+fn copy(pixels: &[u8], size: Size, most: usize, image: &mut Image) -> Result<(), UploadError> {
+    check(size, most)?;
+    let (Size { width, height }, expected, found) = (size, 4 * size.area(), pixels.len());
+    if found != expected {
+        return Err(UploadError::Rgba { width, height, expected, found });
+    }
+    rgba::read(pixels, size, image);
+    Ok(())
+}
+
+fn check(Size { width, height }: Size, most: usize) -> Result<(), UploadError> {
+    if width.max(height) > most || width.min(height) == 0 {
+        return Err(UploadError::Size { width, height, most });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -207,6 +226,20 @@ mod tests {
         let error = decode(&bytes, 4096, &mut image).unwrap_err();
         assert_eq!(error, UploadError::Size { width: 65535, height: 65535, most: 4096 });
         assert!(image.rgb().is_empty());
+    }
+
+    #[test]
+    fn pixels_are_taken_if_there_are_as_many_as_said() {
+        let mut image = Image::default();
+        let (pixels, size) = ([1, 2, 3, 255, 4, 5, 6, 255], Size::new(2, 1));
+        copy(&pixels, size, 64, &mut image).unwrap();
+        assert_eq!((image.size(), image.rgb()), (size, &[1, 2, 3, 4, 5, 6][..]));
+        let error = copy(&pixels[..7], size, 64, &mut image).unwrap_err();
+        assert_eq!(error, UploadError::Rgba { width: 2, height: 1, expected: 8, found: 7 });
+        for (width, height) in [(0, 1), (65, 1), (1, 65)] {
+            let error = copy(&pixels, Size::new(width, height), 64, &mut image).unwrap_err();
+            assert_eq!(error, UploadError::Size { width, height, most: 64 });
+        }
     }
 
     #[test]

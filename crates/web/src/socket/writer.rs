@@ -14,10 +14,10 @@ use laterna_pipeline::pace::Rate;
 use tokio::sync::mpsc;
 use tokio::time::{interval, timeout};
 
-use super::message::{self, Bounds, PROTOCOL, Reply, Wanted};
+use super::message::{self, Bounds, Format, PROTOCOL, Reply, Wanted};
 use super::{Client, Gone};
 use crate::app::Attachment;
-use crate::outlet::{Closed, Outlet, OutletSink, Picture, View};
+use crate::outlet::{Closed, Coding, Outlet, OutletSink, Picture, View};
 use crate::publish::text;
 use crate::server::Count;
 
@@ -129,8 +129,12 @@ impl Writer<'_> {
     async fn attach(&mut self, wanted: Wanted) -> Result<(), Gone> {
         self.source = None;
         let shared = &self.client.shared;
-        let Wanted { width, quality, compare, blend_fps } = wanted;
-        let view = View { width, quality, compare };
+        let Wanted { width, format, quality, compare, blend_fps } = wanted;
+        let coding = match format {
+            Format::Jpeg => Coding::Jpeg { quality },
+            Format::Rgba => Coding::Rgba,
+        };
+        let view = View { width, coding, compare };
         let rate = if blend_fps > 0.0 {
             Rate::Fixed { fps: blend_fps.min(MOST_FPS), interpolate: true }
         } else {

@@ -70,6 +70,22 @@ fn a_page_may_ask_for_smaller_pictures_the_cameras_and_blends() {
 }
 
 #[test]
+fn a_page_may_ask_for_bare_pixels() {
+    let rig = rig();
+    let mut socket = rig.socket();
+    socket.send(r#"{"do":{"set":{"strength":0,"smoothing":0}},"view":{"format":"rgba"}}"#);
+    let picture = socket.picture(true);
+    assert_eq!((picture.rgba, picture.painting.len()), ([64, 64], 4 * 64 * 64));
+    assert!(picture.painting.chunks(4).all(|pixel| pixel[3] == 255));
+    socket.send(r#"{"view":{"format":"rgba","width":32,"compare":true}}"#);
+    let mut picture = socket.picture(true);
+    while picture.rgba != [32, 32] || picture.camera.is_empty() {
+        picture = socket.picture(true);
+    }
+    assert_eq!((picture.painting.len(), picture.camera.len()), (4 * 32 * 32, 4 * 32 * 32));
+}
+
+#[test]
 fn a_change_is_in_the_next_painted_picture() {
     let rig = rig();
     let mut socket = rig.socket();

@@ -155,6 +155,8 @@ pub struct Picture {
     pub settings: u64,
     pub painting: Vec<u8>,
     pub camera: Vec<u8>,
+    /// Width and height of the painting if it is RGBA.
+    pub rgba: [u16; 2],
 }
 
 impl Socket {
@@ -213,9 +215,18 @@ impl Socket {
 
     /// Sends a JPEG as the page's camera would.
     pub fn upload(&mut self, captured_us: u64, jpeg: &[u8]) {
-        let mut bytes = vec![1, 1, 0, 0, 0, 0, 0, 0];
-        bytes.extend(captured_us.to_le_bytes());
-        bytes.extend(jpeg);
+        self.upload_as([1, 0, 0, 0, 0], captured_us, jpeg);
+    }
+
+    /// Uploads pixels that are said to be so many.
+    pub fn upload_rgba(&mut self, captured_us: u64, [width, height]: [u16; 2], pixels: &[u8]) {
+        let ([w0, w1], [h0, h1]) = (width.to_le_bytes(), height.to_le_bytes());
+        self.upload_as([2, w0, w1, h0, h1], captured_us, pixels);
+    }
+
+    fn upload_as(&mut self, kind: [u8; 5], captured_us: u64, picture: &[u8]) {
+        let mut bytes = [&[1], &kind[..], &[0, 0], &captured_us.to_le_bytes()].concat();
+        bytes.extend(picture);
         self.inner.send(Message::binary(bytes)).unwrap();
     }
 
@@ -246,6 +257,7 @@ fn picture(bytes: &[u8]) -> Picture {
         settings: number(40),
         painting: bytes[header..end].to_vec(),
         camera: bytes[end..].to_vec(),
+        rgba: [64, 66].map(|at| u16::from_le_bytes([bytes[at], bytes[at + 1]])),
     }
 }
 

@@ -5,8 +5,8 @@
 
 const LOCAL = ["localhost", "127.0.0.1", "[::1]"];
 
-/** What JPEG costs at both ends, about. */
-const SLOW_US = 20_000;
+/** More than JPEG costs at both ends, also where the model leaves a page little time. */
+const SLOW_US = 50_000;
 
 /** So many pictures are looked at together, so that a busy moment decides nothing. */
 const SAMPLES = 31;

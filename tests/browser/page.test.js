@@ -31,9 +31,11 @@ after(async () => {
   await server?.stop();
 });
 
-async function open({ viewport = DESKTOP, ...options } = {}) {
+/** Opens the page, with a script of the test's own before those of the page. */
+async function open({ viewport = DESKTOP, script, ...options } = {}) {
   const context = await browser.browser.newContext({ viewport, ...options });
   const page = await context.newPage();
+  if (script) await page.addInitScript(script);
   page.setDefaultTimeout(20_000);
   page.on("pageerror", (error) => errors.push(String(error)));
   page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
@@ -189,6 +191,46 @@ test("the camera of the browser is painted", { skip }, async () => {
   await page.selectOption("#server-source", SERVER_SOURCE);
   await until("the server's source is back", async () => (await state()).source.spec !== "browser");
   await page.waitForSelector('#use-camera[aria-pressed="false"]');
+  await page.context().close();
+});
+
+test("pictures go as pixels until their way turns out to be slow", { skip }, async () => {
+  await set({ strength: 0, camera: 0, smoothing: 0 });
+  const page = await open({
+    permissions: ["camera"],
+    script: () => {
+      window.kinds = [];
+      const { send } = WebSocket.prototype;
+      WebSocket.prototype.send = function (data) {
+        if (data instanceof Uint8Array) window.kinds.push(data[1]);
+        send.call(this, data);
+      };
+    },
+  });
+  const kind = () => page.evaluate(() => window.kinds.at(-1));
+  await page.click("#use-camera");
+  await until("pixels are sent", async () => (await kind()) === 2);
+  await page.evaluate(() => Object.defineProperty(WebSocket.prototype, "bufferedAmount", { get: () => 1 }));
+  await until("JPEG is sent", async () => (await kind()) === 1);
+  await painted(page, 10);
+  const [red, green, blue] = await colour(page);
+  assert.ok(green > red + 50 && green > blue + 50, "the picture is green");
+  await set({ strength: 0.8 });
+  await page.selectOption("#server-source", SERVER_SOURCE);
+  await page.waitForSelector('#use-camera[aria-pressed="false"]');
+  await page.context().close();
+});
+
+test("models and LoRAs are offered and read", { skip }, async () => {
+  const page = await open();
+  const { models } = await state();
+  const shown = await page.locator("#model option").allTextContents();
+  assert.deepEqual(shown, models.map(({ name, here }) => (here ? name : `${name} (download)`)));
+  const loras = await page.evaluate(async () => {
+    const { read } = await import("/assets/panel.js");
+    return read("a.safetensors:0.5, C:\\b.safetensors,");
+  });
+  assert.deepEqual(loras, [{ path: "a.safetensors", scale: 0.5 }, { path: "C:\\b.safetensors", scale: 1 }]);
   await page.context().close();
 });
 

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
+use laterna_control::ModelOffer;
 use laterna_diffusion::scheduler::Config;
 use laterna_diffusion::session::{Parts, Size, TextPart};
 use laterna_graph::WeightSource;
 use laterna_models::folder::{check_weights, non_finite_weights};
 use laterna_models::presets::{self, Preset};
 use laterna_models::{TextEncoder, UnetConfig, VaeConfig, Weights};
-use laterna_weights::{BuiltIn, Hub, Lora, ModelFolder, Precision};
+use laterna_weights::{BuiltIn, Hub, HubName, Lora, ModelFolder, Precision, Progress};
 
 use crate::console::Console;
 use crate::error::{During, Failure};
@@ -47,10 +48,18 @@ impl ModelArgs {
     /// # Errors
     /// If there is no such model.
     pub fn open(&self, console: &Console) -> Result<Model, Failure> {
+        self.open_telling(&mut console.download())
+    }
+
+    /// The model, downloaded if it is not here; `progress` hears of that.
+    ///
+    /// # Errors
+    /// If there is no such model.
+    pub fn open_telling(&self, progress: &mut dyn Progress) -> Result<Model, Failure> {
         let what = format!("cannot open the model {}", self.model);
         let folder = match &*self.model {
             STARTER => ModelFolder::built_in(&BUILT_IN),
-            _ => ModelFolder::open(&self.locate(&what, console)?).during(&what)?,
+            _ => ModelFolder::open(&self.locate(&what, progress)?).during(&what)?,
         };
         let preset = preset_of(&self.model);
         let folder = laterna_models::Model::of(folder, Precision::Full).during(what)?;
@@ -58,15 +67,32 @@ impl ModelArgs {
     }
 
     /// The model's folder on disk.
-    fn locate(&self, what: &str, console: &Console) -> Result<PathBuf, Failure> {
+    fn locate(&self, what: &str, progress: &mut dyn Progress) -> Result<PathBuf, Failure> {
         let folder = PathBuf::from(&self.model);
         if folder.is_dir() {
             return Ok(folder);
         }
         let hub = Hub::from_env().during(what)?;
         let name = hub_name(&self.model);
-        hub.locate(name, Precision::Full, &mut console.download()).during(what)
+        hub.locate(name, Precision::Full, progress).during(what)
     }
+}
+
+/// Models to choose from while a picture is live: the built-in one, those in the
+/// hub's cache, and the presets that paint in one step and would be downloaded.
+pub fn offers() -> Vec<ModelOffer> {
+    let cached = Hub::from_env().map(|hub| hub.cached_models()).unwrap_or_default();
+    let named = |name: &HubName| {
+        let name = name.to_string();
+        presets::find(&name).map_or(name, |preset| preset.name.to_owned())
+    };
+    let mut here = vec![STARTER.to_owned()];
+    here.extend(cached.iter().map(named));
+    let presets = presets::PRESETS.iter().filter(|preset| preset.steps == 1);
+    let others = presets.map(|preset| preset.name.to_owned()).filter(|name| !here.contains(name));
+    let others: Vec<_> = others.map(|name| ModelOffer { name, here: false }).collect();
+    let here = here.into_iter().map(|name| ModelOffer { name, here: true });
+    here.chain(others).collect()
 }
 
 /// The preset of this name; a folder that is called like a preset is taken to

@@ -29,6 +29,8 @@ pub enum Command {
     Source(String),
     /// Loads another model beside the running one, then switches.
     Model(ModelChoice),
+    /// Looks again for sources and models, such as a camera that was plugged in.
+    Look,
     /// Forgets earlier frames.
     Reset,
     /// Saves the picture that is shown.
@@ -120,6 +122,7 @@ mod tests {
         for (command, json) in [
             (set, r#"{"set":{"strength":0.5}}"#),
             (Command::Snapshot, r#""snapshot""#),
+            (Command::Look, r#""look""#),
             (Command::Record(true), r#"{"record":true}"#),
             (Command::Source("camera:1".into()), r#"{"source":"camera:1"}"#),
         ] {

@@ -15,4 +15,6 @@ pub use command::{Command, Lora, ModelChoice};
 pub use controls::{
     Controls, Fit, Invalid, LONGEST_PROMPT_BYTES, MOST_PROMPTS, Prompt, SIDES, Size,
 };
-pub use state::{Activity, Level, MOST_NOTICES, Notice, Recording, SourceChoice, State};
+pub use state::{
+    Activity, Level, MOST_NOTICES, ModelOffer, Notice, Recording, SourceChoice, State,
+};

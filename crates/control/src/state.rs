@@ -25,8 +25,8 @@ pub struct State {
     pub sources: Vec<SourceChoice>,
     /// The model at work.
     pub model: ModelChoice,
-    /// Names of models that can be loaded without a download.
-    pub models: Vec<String>,
+    /// Models to choose from.
+    pub models: Vec<ModelOffer>,
     /// The size at work, which a frame rate target may have lowered.
     pub working_size: Option<Size>,
     /// What is being loaded, if anything.
@@ -46,6 +46,15 @@ pub struct SourceChoice {
     pub label: String,
     /// Whether pictures come from it.
     pub live: bool,
+}
+
+/// A model to choose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ModelOffer {
+    /// What the command `model` takes.
+    pub name: String,
+    /// Whether it is on this machine; it is downloaded otherwise.
+    pub here: bool,
 }
 
 /// Something that takes a while.

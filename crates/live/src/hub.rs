@@ -5,8 +5,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use laterna_control::{
-    Activity, Controls, Level, MOST_NOTICES, ModelChoice, Notice, Recording, Size, SourceChoice,
-    State, gallery,
+    Activity, Controls, Level, MOST_NOTICES, ModelChoice, ModelOffer, Notice, Recording, Size,
+    SourceChoice, State, gallery,
 };
 use laterna_pipeline::frame::Frame;
 use laterna_pipeline::port::{Clock, PortError};
@@ -106,8 +106,11 @@ impl Hub {
     }
 
     /// What there is to choose from.
-    pub fn offer(&self, sources: Vec<SourceChoice>, models: Vec<String>) {
-        self.change(|inner| (inner.state.sources, inner.state.models) = (sources, models));
+    pub fn offer(&self, sources: Vec<SourceChoice>, models: Vec<ModelOffer>) {
+        let state = self.state();
+        if (&state.sources, &state.models) != (&sources, &models) {
+            self.change(|inner| (inner.state.sources, inner.state.models) = (sources, models));
+        }
     }
 
     pub fn notice(&self, level: Level, text: impl Into<String>) {
@@ -149,7 +152,12 @@ impl Hub {
     pub fn loading(&self, work: &Work) {
         let Work { model, size } = work;
         let what = format!("{} at {}x{}", model.name, size.width, size.height);
-        self.change(|inner| inner.state.loading = Some(Activity { what, part: None }));
+        self.progress(Activity { what, part: None });
+    }
+
+    /// How far loading is.
+    pub fn progress(&self, activity: Activity) {
+        self.change(|inner| inner.state.loading = Some(activity));
     }
 
     /// The work has been built, or not.

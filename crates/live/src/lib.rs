@@ -17,5 +17,5 @@ mod sizes;
 mod switch;
 
 pub use painter::{Memory, Painter};
-pub use ports::Ports;
+pub use ports::{Ports, Tell};
 pub use session::{Asked, RECORDING_RATE, Refused, Session, Start, settings_of};

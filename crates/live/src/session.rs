@@ -93,6 +93,8 @@ pub struct Inner {
     recording: Mutex<Option<SinkId>>,
     /// Held while controls change, so that changes come one after the other.
     changing: Mutex<()>,
+    /// Held while sources and models are looked for, which may take a while.
+    looking: Mutex<()>,
     pipeline: OnceLock<Pipeline<Asked>>,
 }
 
@@ -120,11 +122,12 @@ impl Session {
             log: Mutex::new(log),
             recording: Mutex::new(None),
             changing: Mutex::new(()),
+            looking: Mutex::new(()),
             pipeline: OnceLock::new(),
             clock,
             ports,
         });
-        inner.hub.offer(inner.ports.sources(), inner.ports.models());
+        inner.look();
         inner.target.set(controls.target_fps, controls.size);
         inner.launch(Work { model, size: controls.size })?;
         Ok(Self { inner })
@@ -181,6 +184,10 @@ impl Session {
             Command::Model(model) => {
                 let size = inner.hub.controls().size;
                 inner.load(Work { model, size });
+                Ok(())
+            }
+            Command::Look => {
+                inner.look();
                 Ok(())
             }
             Command::Reset => {
@@ -249,7 +256,7 @@ impl Inner {
         let (ports, hub) = (Arc::clone(&self.ports), Arc::clone(&self.hub));
         Box::new(move || {
             hub.loading(&work);
-            let stage = ports.build(&work.model, work.size);
+            let stage = ports.build(&work.model, work.size, &|activity| hub.progress(activity));
             hub.loaded(stage.is_ok().then(|| work.clone()));
             stage
         })
@@ -305,6 +312,12 @@ impl Inner {
         let style = gallery::STYLES.get(index).ok_or(Refused::NoPrompt(index))?;
         let prompts = Some(vec![Prompt::new(style.prompt)]);
         self.set(&Change { prompts, ..Change::default() })
+    }
+
+    /// Offers what there is now.
+    fn look(&self) {
+        let _turn = lock(&self.looking);
+        self.hub.offer(self.ports.sources(), self.ports.models());
     }
 
     fn want_source(&self, spec: String) {

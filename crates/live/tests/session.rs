@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use laterna_control::log::Replay;
 use laterna_control::{
-    Change, Command, Controls, ModelChoice, Prompt, Size, SourceChoice, gallery,
+    Activity, Change, Command, Controls, ModelChoice, ModelOffer, Prompt, Size, SourceChoice,
+    gallery,
 };
-use laterna_live::{Asked, Ports, Session, Start};
+use laterna_live::{Asked, Ports, Session, Start, Tell};
 use laterna_pipeline::frame::{Frame, Step};
 use laterna_pipeline::port::{
     Clock, Input, Kind, Motion, PortError, Read, Shown, Sink, Source, Stage,
@@ -95,7 +96,11 @@ struct Fake {
     slow: Arc<Mutex<u32>>,
     recorded: Arc<Mutex<usize>>,
     recordings_fail_at: usize,
+    /// Devices that are there.
+    plugged: Plugged,
 }
+
+type Plugged = Arc<Mutex<Vec<&'static str>>>;
 
 impl Ports for Fake {
     fn open_source(&self, spec: &str) -> Result<(Box<dyn Source>, SourceChoice), PortError> {
@@ -110,14 +115,26 @@ impl Ports for Fake {
     }
 
     fn sources(&self) -> Vec<SourceChoice> {
-        vec![SourceChoice { spec: "camera".into(), label: "Camera".into(), live: false }]
+        let choice = |spec: &str| SourceChoice {
+            spec: spec.to_owned(),
+            label: spec.to_owned(),
+            live: false,
+        };
+        self.plugged.lock().unwrap().iter().map(|spec| choice(spec)).collect()
     }
 
-    fn build(&self, model: &ModelChoice, size: Size) -> Result<Box<dyn Stage<Asked>>, PortError> {
+    fn build(
+        &self,
+        model: &ModelChoice,
+        size: Size,
+        tell: &Tell<'_>,
+    ) -> Result<Box<dyn Stage<Asked>>, PortError> {
         if model.name == "broken" {
             return Err("there is no such model".into());
         }
-        self.clock.sleep(Duration::from_millis(500));
+        self.clock.sleep(Duration::from_millis(250));
+        tell(Activity { what: "half of it".into(), part: Some(0.5) });
+        self.clock.sleep(Duration::from_millis(250));
         Ok(Box::new(Model {
             clock: self.clock.clone(),
             size: Extent::new(size.width, size.height),
@@ -126,8 +143,8 @@ impl Ports for Fake {
         }))
     }
 
-    fn models(&self) -> Vec<String> {
-        vec!["starter".into()]
+    fn models(&self) -> Vec<ModelOffer> {
+        vec![ModelOffer { name: "starter".into(), here: true }]
     }
 
     fn record(&self) -> Result<(String, Box<dyn Sink>), PortError> {
@@ -162,6 +179,7 @@ struct Rig {
     calls: Calls,
     slow: Arc<Mutex<u32>>,
     recorded: Arc<Mutex<usize>>,
+    plugged: Plugged,
     log: Sheet,
 }
 
@@ -174,6 +192,7 @@ impl Rig {
         let clock = SimClock::new();
         let (calls, slow, recorded, log) =
             (Calls::default(), Arc::new(Mutex::new(1)), Arc::default(), Sheet::default());
+        let plugged = Plugged::default();
         clock.set_cost(Step::Prepare, Duration::from_millis(1));
         let ports = Fake {
             clock: clock.clone(),
@@ -181,6 +200,7 @@ impl Rig {
             slow: Arc::clone(&slow),
             recorded: Arc::clone(&recorded),
             recordings_fail_at,
+            plugged: Arc::clone(&plugged),
         };
         let session = Session::start(Start {
             clock: Arc::new(clock.clone()),
@@ -191,7 +211,7 @@ impl Rig {
             log: Some(Box::new(log.clone())),
             on_notice: Arc::new(|_| {}),
         });
-        Self { clock, session: session.unwrap(), calls, slow, recorded, log }
+        Self { clock, session: session.unwrap(), calls, slow, recorded, plugged, log }
     }
 
     fn run(&self, seconds: f64) {
@@ -228,10 +248,33 @@ fn it_starts_paints_and_says_so() {
     let state = rig.session.state();
     assert_eq!(state.working_size, Some(Size { width: 512, height: 512 }));
     assert_eq!((state.source.spec.as_str(), state.source.live), ("camera", true));
-    assert_eq!((state.loading, state.models), (None, vec!["starter".to_owned()]));
+    let starter = ModelOffer { name: "starter".into(), here: true };
+    assert_eq!((state.loading, state.models), (None, vec![starter]));
     let frames = rig.session.statistics().frames;
     assert!(frames.generated >= 28, "1.5 s of 50 ms frames: {frames:?}");
     assert_eq!(rig.session.newest().unwrap().painting.size(), Extent::new(512, 512));
+}
+
+#[test]
+fn loading_tells_how_far_it_is() {
+    let rig = Rig::new();
+    rig.run(0.3);
+    let half = Activity { what: "half of it".into(), part: Some(0.5) };
+    assert_eq!(rig.session.state().loading, Some(half));
+}
+
+#[test]
+fn a_camera_that_is_plugged_in_is_offered_once_it_is_looked_for() {
+    let rig = Rig::new();
+    rig.run(1.0);
+    let before = rig.session.state();
+    assert!(before.sources.is_empty());
+    rig.session.command(Command::Look).unwrap();
+    assert_eq!(rig.session.state().version, before.version, "nothing has changed");
+    rig.plugged.lock().unwrap().push("camera");
+    rig.session.command(Command::Look).unwrap();
+    let sources = rig.session.state().sources;
+    assert_eq!(sources.iter().map(|source| &*source.spec).collect::<Vec<_>>(), ["camera"]);
 }
 
 #[test]

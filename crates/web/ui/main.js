@@ -33,6 +33,8 @@ link.addEventListener("closed", ({ detail }) => ((lost = detail), tell()));
 link.addEventListener("error", ({ detail }) => fail(new Error(detail)));
 link.addEventListener("state", ({ detail }) => update(detail));
 setInterval(refresh, 500);
+for (const id of ["server-source", "model"]) byId(id).addEventListener("pointerdown", look);
+navigator.mediaDevices?.addEventListener("devicechange", look);
 
 byId("snapshot").addEventListener("click", snapshot);
 byId("record").addEventListener("click", record);
@@ -170,6 +172,11 @@ function notice(text, level = "info") {
 
 function fail(error) {
   notice(error.message, "error");
+}
+
+/** The list that is about to be opened should know of a camera plugged in just now. */
+function look() {
+  if (link.isOpen) link.do("look").catch(fail);
 }
 
 async function snapshot() {

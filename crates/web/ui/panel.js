@@ -43,10 +43,15 @@ export class Panel {
       return { size: { width, height } };
     });
     byId("dice").addEventListener("click", () => this.set({ seed: Math.floor(Math.random() * 2 ** 32) }));
-    byId("model").addEventListener("change", ({ target }) => link.do({ model: { name: target.value } }).catch(fail));
+    for (const id of ["model", "loras"]) byId(id).addEventListener("change", () => this.#load());
     byId("reset").addEventListener("click", () => link.do("reset").catch(fail));
     byId("quality").addEventListener("change", ({ target }) => link.want({ quality: Number(target.value) }));
     byId("blend").addEventListener("change", ({ target }) => link.want({ blend_fps: target.checked ? 60 : 0 }));
+  }
+
+  #load() {
+    const model = { name: byId("model").value, loras: read(byId("loras").value) };
+    this.link.do({ model }).catch(this.fail);
   }
 
   /** Changes controls with the next frame of the screen. */
@@ -74,8 +79,11 @@ export class Panel {
     const fresh = Object.entries(state.controls).filter(([name]) => age(name) > HANDS_OFF_MS);
     Object.assign(this.#controls, Object.fromEntries(fresh));
     this.#show(Object.fromEntries(fresh));
-    const models = [...new Set([state.model.name, ...state.models])];
-    offer(byId("model"), models.map((name) => [name, name]), state.model.name);
+    const { name, loras } = state.model;
+    const models = state.models.map((model) => [model.name, model.here ? model.name : `${model.name} (download)`]);
+    if (!state.models.some((model) => model.name === name)) models.unshift([name, name]);
+    offer(byId("model"), models, name);
+    if (document.activeElement !== byId("loras")) byId("loras").value = written(loras);
   }
 
   #show(controls) {
@@ -126,4 +134,17 @@ export class Panel {
       this.fail(error);
     });
   }
+}
+
+/** Reads `FILE` or `FILE:SCALE`, several with commas between. */
+export function read(text) {
+  const parts = text.split(",").map((part) => part.trim()).filter(Boolean);
+  return parts.map((part) => {
+    const [, path, scale] = part.match(/^(.+):(-?[\d.]+)$/) ?? [null, part, 1];
+    return { path, scale: Number(scale) };
+  });
+}
+
+function written(loras) {
+  return loras.map(({ path, scale }) => (scale === 1 ? path : `${path}:${scale}`)).join(", ");
 }

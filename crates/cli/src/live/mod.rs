@@ -3,6 +3,7 @@
 
 mod app;
 mod controls;
+mod loading;
 mod ports;
 mod stage;
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use laterna_control::{ModelChoice, Size, SourceChoice};
-use laterna_live::{Asked, Ports};
+use laterna_control::{ModelChoice, ModelOffer, Size, SourceChoice};
+use laterna_live::{Asked, Ports, Tell};
 use laterna_media::sink::recorder::{Options, RecordError, Recorder};
 use laterna_media::sink::snapshot;
 use laterna_media::source::{self, Pace, Spec, push};
@@ -18,7 +18,7 @@ use laterna_web::Demand;
 use super::stage::painter;
 use crate::backends::BackendArgs;
 use crate::console::Console;
-use crate::model::STARTER;
+use crate::model;
 
 /// The first camera, or the synthetic scene if there is none.
 pub const AUTO: &str = "auto";
@@ -154,13 +154,18 @@ impl Ports for LivePorts {
         choices
     }
 
-    fn build(&self, model: &ModelChoice, size: Size) -> Result<Box<dyn Stage<Asked>>, PortError> {
-        let painter = painter(model, size, &self.backend, &self.console);
+    fn build(
+        &self,
+        model: &ModelChoice,
+        size: Size,
+        tell: &Tell<'_>,
+    ) -> Result<Box<dyn Stage<Asked>>, PortError> {
+        let painter = painter(model, size, &self.backend, &self.console, tell);
         Ok(Box::new(painter.map_err(|failure| failure.to_string())?))
     }
 
-    fn models(&self) -> Vec<String> {
-        vec![STARTER.to_owned()]
+    fn models(&self) -> Vec<ModelOffer> {
+        model::offers()
     }
 
     fn record(&self) -> Result<(String, Box<dyn Sink>), PortError> {

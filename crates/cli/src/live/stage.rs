@@ -3,15 +3,16 @@
 use laterna_control::{ModelChoice, Size};
 use laterna_diffusion::live::Live;
 use laterna_diffusion::session;
-use laterna_live::Painter;
+use laterna_live::{Painter, Tell};
 
+use super::loading::{Downloading, Reading};
 use crate::backends::BackendArgs;
 use crate::console::Console;
 use crate::error::{During, Failure};
 use crate::model::{LoraArg, Model, ModelArgs};
 use crate::size;
 
-/// Loads a model for pictures of one size.
+/// Loads a model for pictures of one size; `tell` hears how far that is.
 ///
 /// # Errors
 /// If there is no such model, or it cannot paint pictures of this size.
@@ -20,8 +21,10 @@ pub fn painter(
     size: Size,
     backend: &BackendArgs,
     console: &Console,
+    tell: &Tell<'_>,
 ) -> Result<Painter, Failure> {
-    let model = ModelArgs { model: choice.name.clone() }.open(console)?;
+    let mut download = Downloading::new(&choice.name, console.download(), tell);
+    let model = ModelArgs { model: choice.name.clone() }.open_telling(&mut download)?;
     let size = session::Size { width: size.width, height: size.height };
     size::check(size, model.vae()?.encoder_factor())?;
     let texts = model.texts(&[], console)?;
@@ -29,6 +32,7 @@ pub fn painter(
     components.extend(texts.iter().map(|text| text.prefix.as_str()));
     let mut weights = model.weights(&components, console)?;
     merge(&model, &mut weights, choice, console)?;
+    let weights = Reading::new(&choice.name, &weights, tell);
     let parts = model.parts(texts, &weights)?;
     let live = Live::new(parts, &*backend.open()?, size).during("cannot load the model")?;
     Ok(Painter::new(live))

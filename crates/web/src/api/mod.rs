@@ -173,6 +173,7 @@ mod tests {
             Command::ChoosePrompt(0),
             Command::Source(String::new()),
             Command::Model(ModelChoice { name: String::new(), loras: vec![] }),
+            Command::Look,
             Command::Reset,
             Command::Snapshot,
             Command::Record(true),
@@ -189,7 +190,8 @@ mod tests {
         all.iter().for_each(|command| match command {
             Command::Set(_) | Command::NextPrompt | Command::PreviousPrompt => {}
             Command::ChoosePrompt(_) | Command::Source(_) | Command::Model(_) => {}
-            Command::Reset | Command::Snapshot | Command::Record(_) | Command::Quit => {}
+            Command::Look | Command::Reset | Command::Snapshot => {}
+            Command::Record(_) | Command::Quit => {}
         });
         let description = description();
         let choices = description["components"]["schemas"]["Command"]["oneOf"].as_array().unwrap();

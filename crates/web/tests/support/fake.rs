@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use laterna_control::{
-    Activity, Command, Controls, Level, MOST_NOTICES, ModelChoice, Notice, Recording, SourceChoice,
-    State, gallery,
+    Activity, Command, Controls, Level, MOST_NOTICES, ModelChoice, ModelOffer, Notice, Recording,
+    SourceChoice, State, gallery,
 };
 use laterna_pipeline::frame::Frame;
 use laterna_pipeline::pace::Rate;
@@ -202,7 +202,7 @@ impl App for Fake {
             Command::ChoosePrompt(index) => self.prompt(index)?,
             Command::Source(spec) => self.choose_source(&spec)?,
             Command::Model(model) => self.load(model),
-            Command::Reset => {}
+            Command::Reset | Command::Look => {}
             Command::Snapshot => self.snapshot(),
             Command::Record(on) => self.record(on),
             Command::Quit => self.inner.has_quit.store(true, Ordering::Release),
@@ -287,6 +287,10 @@ fn settings(controls: &Controls) -> Settings<Paint> {
     settings
 }
 
+fn offer(name: &str, here: bool) -> ModelOffer {
+    ModelOffer { name: name.to_owned(), here }
+}
+
 fn state(controls: Controls) -> State {
     let source = |spec: &str, label: &str, live| SourceChoice {
         spec: spec.to_owned(),
@@ -305,7 +309,7 @@ fn state(controls: Controls) -> State {
             source("browser", "This page", false),
         ],
         model: ModelChoice { name: "starter".to_owned(), loras: vec![] },
-        models: vec!["starter".to_owned(), "sdxs-512".to_owned()],
+        models: vec![offer("starter", true), offer("sdxs-512", false)],
         loading: None,
         recording: None,
         notices: vec![],

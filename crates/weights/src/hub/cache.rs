@@ -16,6 +16,17 @@ pub(super) fn repository(cache: &Path, name: &HubName) -> PathBuf {
     cache.join(format!("models--{}", name.repository().replace('/', "--")))
 }
 
+/// The repository that a folder of the cache is for. A name may hold `--` itself,
+/// but an owner's does not.
+pub(super) fn name_of(folder: &str) -> Option<HubName> {
+    HubName::parse(&folder.strip_prefix("models--")?.replacen("--", "/", 1))
+}
+
+/// Whether a snapshot is a whole model and not a single component.
+pub(super) fn is_model(snapshot: &Path) -> bool {
+    snapshot.join(MODEL_INDEX).is_file() && snapshot.join("unet").is_dir()
+}
+
 /// The folder of a revision's files, if the cache knows the revision.
 pub(super) fn snapshot(cache: &Path, name: &HubName) -> Option<PathBuf> {
     let repository = repository(cache, name);

@@ -129,6 +129,17 @@ impl Hub {
         cache::snapshot(&self.cache, name).filter(|path| cache::first_missing(path).is_none())
     }
 
+    /// The models in the cache that are there whole, with all their components, by
+    /// name. A folder that cannot be read holds none.
+    pub fn cached_models(&self) -> Vec<HubName> {
+        let folders = fs::read_dir(&self.cache).into_iter().flatten().flatten();
+        let names = folders.filter_map(|folder| cache::name_of(folder.file_name().to_str()?));
+        let whole = |name: &HubName| self.cached(name).is_some_and(|path| cache::is_model(&path));
+        let mut models: Vec<_> = names.filter(whole).collect();
+        models.sort_by_key(HubName::to_string);
+        models
+    }
+
     /// Brings the model's folder in the cache up to date with the hub and
     /// returns it. What is there already is not downloaded again, and an
     /// interrupted download continues. A hub that neither answers nor closes

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use laterna_control::Controls;
 use laterna_control::log::{LARGEST_BYTES, Replay};
+use laterna_control::{Activity, Controls};
 use laterna_media::sink::recorder::{Options, Rate};
 use laterna_media::source::{self, Opened, Pace, Spec};
 use laterna_pipeline::SystemClock;
@@ -96,7 +96,8 @@ impl Args {
         let task = Task { open, script, options, interval, place, job };
         let left = if self.restart { None } else { task.left_over(console) };
         let spinner = console.spinner("loading the model");
-        let painter = painter(&model, size, &self.backend, console)?;
+        let tell = |activity: Activity| spinner.say(activity.what);
+        let painter = painter(&model, size, &self.backend, console, &tell)?;
         drop(spinner);
 
         let start = Instant::now();

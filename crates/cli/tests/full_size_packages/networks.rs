@@ -49,11 +49,13 @@ impl<'m> Networks<'m> {
         let mut made = Tensors::new();
         let mut rows = Vec::new();
         for &name in if parts == "frame" { FRAME } else { SEPARATE } {
-            let (given, expected) = self.result(name).clone();
+            let (given, expected) = self.result(name);
             let mut given: Tensors =
                 given.into_iter().map(|(name, x)| (name, checks::as_f32(&x))).collect();
-            // The frame is given what the prompt's package made.
-            given.append(&mut made);
+            if name == "frame" {
+                // It is given what the prompt's package made.
+                given.append(&mut made);
+            }
             let package = folder.join(format!("{name}.mlpackage"));
             let (row, found) = checks::run(&package, &given, &expected, told);
             made = found;
@@ -63,19 +65,21 @@ impl<'m> Networks<'m> {
     }
 
     /// Inputs and laterna's outputs.
-    fn result(&mut self, name: &'static str) -> &(Tensors, Tensors) {
-        if !self.known.contains_key(name) {
-            let graph = graph(self.model, name);
-            let mut given = inputs(&graph);
-            if name == "frame" {
-                let (_, prompt) = self.result("prompt").clone();
-                given.extend(prompt);
-            }
-            let outputs = self.run(name, &graph, &given);
-            given.extend(package_alone(name, &given));
-            self.known.insert(name, (given, outputs));
+    fn result(&mut self, name: &'static str) -> (Tensors, Tensors) {
+        if let Some(known) = self.known.get(name) {
+            return known.clone();
         }
-        &self.known[name]
+        let graph = graph(self.model, name);
+        let mut given = inputs(&graph);
+        if name == "frame" {
+            let (_, prompt) = self.result("prompt");
+            given.extend(prompt);
+        }
+        let outputs = self.run(name, &graph, &given);
+        given.extend(package_alone(name, &given));
+        let result = (given, outputs);
+        self.known.insert(name, result.clone());
+        result
     }
 
     /// With the weights that the package stores; with half precision, as they are.

@@ -81,16 +81,29 @@ FEATURE_CODES = {
 }
 
 
+# So many fields of any width fill whole bytes.
+FIELDS = 8
+
+
 def unpack_bits(data: bytes, count: int, bits: int, signed: bool = False) -> np.ndarray:
     """The first `count` fields of `bits` bits each, least significant bit first.
 
     A field may straddle bytes. Two's complement if `signed`.
     """
-    ones = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")[: count * bits]
-    fields = ones.reshape(count, bits).astype(np.int16) @ (1 << np.arange(bits, dtype=np.int16))
+    padded = np.zeros((-(-count // FIELDS), bits), np.uint8)
+    taken = np.frombuffer(data, np.uint8)[: padded.size]
+    padded.reshape(-1)[: taken.size] = taken
+    fields = np.empty((len(padded), FIELDS), np.uint8)
+    for index in range(FIELDS):
+        byte, shift = divmod(index * bits, 8)
+        fields[:, index] = padded[:, byte] >> shift
+        if shift + bits > 8:
+            fields[:, index] |= padded[:, byte + 1] << (8 - shift)
+    fields = fields.reshape(-1)[:count] & ((1 << bits) - 1)
     if signed:
-        return np.where(fields >= 1 << (bits - 1), fields - (1 << bits), fields).astype(np.int8)
-    return fields.astype(np.uint8)
+        sign = 1 << (bits - 1)
+        return ((fields ^ sign).astype(np.int16) - sign).astype(np.int8)
+    return fields
 
 
 def decode(data: bytes, dtype: DType, shape: tuple[int, ...]) -> np.ndarray:

@@ -138,6 +138,13 @@ class Elements(unittest.TestCase):
                 want = [formula(float(v)) for v in x]
                 np.testing.assert_allclose(run(kind, x=x), want, rtol=2e-6, atol=1e-30)
 
+    def test_error_function_between_its_grids_points(self):
+        x = np.linspace(-6, 6, 9973, dtype=np.float32)
+        want = [math.erf(float(v)) for v in x]
+        np.testing.assert_allclose(run("erf", x=x), want, rtol=1.2e-7, atol=1e-9)
+        unusual = np.float32([np.inf, -np.inf, np.nan])
+        np.testing.assert_array_equal(run("erf", x=unusual), [1, -1, np.nan])
+
     def test_gelu_modes(self):
         x = np.linspace(-5, 5, 101, dtype=np.float32)
         inner = [math.sqrt(2 / math.pi) * (v + 0.044715 * v**3) for v in x.astype(float)]

@@ -20,6 +20,7 @@ mod names;
 mod ops;
 mod options;
 mod package;
+mod stored;
 mod text;
 mod weights;
 mod wire;
@@ -34,7 +35,7 @@ pub use lower::Tally;
 pub use mil::{DataType, NamedType, Parameter, ValueType};
 pub use options::{Attention, GroupNorm, MIN_ELEMENTS, Options, QUERY_CHUNK, Target, WeightFormat};
 pub use package::{FunctionSummary, Summary, write};
-pub use weights::decoded;
+pub use stored::as_stored;
 
 use blob::{Blobs, Sink};
 use lower::Stored;

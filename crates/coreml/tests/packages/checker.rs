@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
 
 use laterna_conformance::compare;
 use laterna_coreml::emit::{self, EmitError, Entry, Options, Package, Summary};
@@ -36,23 +37,29 @@ for line in sys.stdin:
     print(f"{status} {said.getvalue()!r}", flush=True)
 "#;
 
-/// The Python side.
-pub struct Checker {
-    process: Child,
+/// The Python side: one of the interpreters that no test uses, or a new one.
+pub struct Checker(Option<Interpreter>);
+
+/// Ends when its standard input is closed, at the latest with the tests.
+struct Interpreter {
     to: ChildStdin,
     from: BufReader<ChildStdout>,
 }
 
+static IDLE: Mutex<Vec<Interpreter>> = Mutex::new(Vec::new());
+
 impl Drop for Checker {
     fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
+        // What is left of an answer would be taken for the next one.
+        if !std::thread::panicking() {
+            IDLE.lock().unwrap().extend(self.0.take());
+        }
     }
 }
 
-impl Checker {
+impl Interpreter {
     /// None, with a line that says why, where it is not installed.
-    pub fn find() -> Option<Self> {
+    fn start() -> Option<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../reference/coreml");
         let own = folder.join(".venv/bin/python");
         let python = std::env::var_os("LATERNA_COREML_PYTHON").map_or(own, PathBuf::from);
@@ -61,10 +68,28 @@ impl Checker {
             return None;
         }
         let mut command = Command::new(&python);
+        // The tests run beside each other, and their matrices are small.
+        command.env("OPENBLAS_NUM_THREADS", "1");
         command.args(["-c", DRIVER]).arg(&folder).stderr(Stdio::null());
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (to, from) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
-        Some(Self { process, to, from: BufReader::new(from) })
+        Some(Self { to, from: BufReader::new(from) })
+    }
+
+    /// A line's answer.
+    fn ask(&mut self, line: &str) -> String {
+        writeln!(self.to, "{line}").unwrap();
+        let mut answer = String::new();
+        self.from.read_line(&mut answer).unwrap();
+        answer
+    }
+}
+
+impl Checker {
+    /// None, with a line that says why, where Python is not installed.
+    pub fn find() -> Option<Self> {
+        let idle = IDLE.lock().unwrap().pop();
+        idle.or_else(Interpreter::start).map(|interpreter| Self(Some(interpreter)))
     }
 
     /// Checks a package, and runs one of its functions.
@@ -81,9 +106,8 @@ impl Checker {
         let [given, made, package] = [&given, &made, package].map(|path| path.to_str().unwrap());
         let mut all = vec![package, "--inputs", given, "--outputs", made];
         all.extend(arguments);
-        writeln!(self.to, "{}", all.join("\t")).unwrap();
-        let mut answer = String::new();
-        self.from.read_line(&mut answer).unwrap();
+        let interpreter = self.0.as_mut().expect("taken away only when it is dropped");
+        let answer = interpreter.ask(&all.join("\t"));
         match answer.strip_prefix("0 ") {
             Some(_) => Ok(read(&std::fs::read(made).unwrap())),
             None => Err(answer),

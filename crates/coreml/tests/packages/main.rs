@@ -8,5 +8,7 @@
 
 mod checker;
 mod features;
+mod formats;
 mod models;
+mod networks;
 mod operations;

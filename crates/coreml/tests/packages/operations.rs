@@ -2,9 +2,9 @@
 
 use laterna_conformance::{Case, cases, random_case};
 use laterna_coreml::emit::{Attention, GroupNorm, Options, Target};
-use laterna_graph::reference;
 
 use crate::checker::{Checker, TOLERANCE, differences};
+use crate::formats;
 
 /// Every way to write a graph.
 pub fn forms() -> [Options; 4] {
@@ -17,7 +17,8 @@ pub fn forms() -> [Options; 4] {
     ]
 }
 
-const RANDOM_GRAPHS: u64 = 64;
+/// About a minute of them.
+const RANDOM_GRAPHS: u64 = 500;
 
 /// Core ML's own limit.
 const MAX_RANK: usize = 5;
@@ -28,7 +29,7 @@ fn check(checker: &mut Checker, case: &Case, options: &Options) -> Result<(), St
         let why = refused.expect_err("Core ML takes no such tensor");
         return why.contains("more than 5 dimensions").then_some(()).ok_or(why);
     }
-    let expected = reference::run(&case.graph, &case.weights, &case.inputs).unwrap();
+    let expected = formats::expected(&case.graph, &case.weights, options, &case.inputs);
     let found = checker.execute(&case.graph, &case.weights, &case.inputs, options)?;
     differences(&case.graph, &expected, &found, TOLERANCE)
 }
@@ -50,7 +51,15 @@ fn every_operation_has_a_form() {
     check_all(all);
 }
 
+/// Each in another format, on one system or the other, with forms by turns; every
+/// layer in its format.
 #[test]
 fn random_graphs_are_legal_packages() {
-    check_all((0..RANDOM_GRAPHS).map(|seed| (random_case(seed), forms()[(seed % 4) as usize])));
+    let formats = formats::all();
+    let written = |seed: u64| {
+        let turn = seed as usize / formats.len();
+        let writings = formats::writings(formats[seed as usize % formats.len()], turn, 0);
+        writings[turn % writings.len()]
+    };
+    check_all((0..RANDOM_GRAPHS).map(|seed| (random_case(seed), written(seed))));
 }

@@ -7,12 +7,22 @@ import numpy as np
 from ..errors import ExecutionError
 from .table import BOOL, OPS, Rule, along, named_dtype, op, scalar
 
-_erf = np.frompyfunc(math.erf, 1, 1)
+# erf at a grid's points and how fast it rises there; from ERF_END on it is 1 in f32.
+ERF_END, ERF_STEP = 4.0, 1 / 64
+_points = np.arange(0, ERF_END + 2 * ERF_STEP, ERF_STEP)
+_heights = np.array([math.erf(x) for x in _points])
+_slopes = 2 / math.sqrt(math.pi) * np.exp(-np.square(_points)) * ERF_STEP
 
 
 def erf(x):
-    """The error function; NumPy has none."""
-    return _erf(x).astype(np.float32)
+    """The error function; NumPy has none. Cubic between a grid's points (Hermite), within 1e-9."""
+    at = np.fmin(np.abs(x), ERF_END, dtype=np.float64) / ERF_STEP
+    low = at.astype(np.intp)
+    t = at - low
+    rise = _heights[low + 1] - _heights[low]
+    start, end = _slopes[low] - rise, rise - _slopes[low + 1]
+    value = _heights[low] + t * (rise + (1 - t) * ((1 - t) * start + t * end))
+    return np.where(np.isnan(x), x, np.copysign(value, x)).astype(np.float32)
 
 
 def sigmoid(x):

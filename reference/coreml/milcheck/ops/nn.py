@@ -7,36 +7,50 @@ import numpy as np
 from ..errors import ExecutionError
 from .table import axes_of, ints, op, scalar
 
+# Of a convolution's windows: a few MiB of f32.
+CACHED_NUMBERS = 1 << 20
+
 
 @op("conv")
 def conv(x, weight, strides, pad_type, pad, dilations, groups, bias=None):
-    """x: [batch, in, ..space], weight: [out, in / groups, ..kernel]; a cross-correlation.
-
-    A matrix product for each position of the kernel, which needs no copy of x a
-    kernel in size.
-    """
-    strides, dilations = ints(strides), ints(dilations)
+    """x: [batch, in, ..space], weight: [out, in / groups, ..kernel]; a cross-correlation."""
+    strides, dilations, groups = ints(strides), ints(dilations), int(groups)
     kernel = weight.shape[2:]
     x = _pad_space(x, str(pad_type), ints(pad), kernel, strides, dilations)
-    space = [
-        (extent - d * (k - 1) - 1) // s + 1
-        for extent, k, s, d in zip(x.shape[2:], kernel, strides, dilations, strict=True)
-    ]
-    groups = int(groups)
     if x.shape[1] != weight.shape[1] * groups:
         raise ExecutionError(f"{x.shape[1]} channels meet a weight for {groups} x {weight.shape[1]}")
     batch, out = x.shape[0], weight.shape[0]
-    x = x.reshape(batch, groups, -1, *x.shape[2:])
-    weight = weight.reshape(groups, out // groups, -1, *kernel)
-    total = np.zeros((batch, groups, out // groups, math.prod(space)), np.float32)
-    for tap in np.ndindex(*kernel):
-        window = tuple(
-            slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in zip(tap, dilations, space, strides, strict=True)
-        )
-        seen = np.ascontiguousarray(x[(slice(None),) * 3 + window])
-        total += weight[(slice(None),) * 3 + tap] @ seen.reshape(batch, groups, seen.shape[2], -1)
-    total = total.reshape(batch, out, *space)
-    return total if bias is None else total + bias.reshape(-1, *[1] * len(space))
+    seen = _windows(x.reshape(batch, groups, -1, *x.shape[2:]), kernel, strides, dilations)
+    total = _products(weight.reshape(groups, out // groups, -1), seen, len(kernel))
+    total = total.reshape(batch, out, *total.shape[3:])
+    return total if bias is None else total + bias.reshape(-1, *[1] * len(kernel))
+
+
+def _windows(x, kernel, strides, dilations):
+    """What each output sees, a view: [batch, groups, in, ..kernel, ..space] of x: [batch, groups, in, ..space]."""
+    rank = len(kernel)
+    reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
+    seen = np.lib.stride_tricks.sliding_window_view(x, reach, tuple(range(3, 3 + rank)))
+    steps = [slice(None, None, step) for step in (*strides, *dilations)]
+    seen = seen[(slice(None),) * 3 + tuple(steps)]
+    return np.moveaxis(seen, range(3, 3 + rank), range(3 + rank, 3 + 2 * rank))
+
+
+def _products(weight, seen, rank):
+    """weight: [groups, out, in * kernel]; gives [batch, groups, out, ..space].
+
+    Windows are copied for a matrix product so many rows at a time as stay in a cache.
+    """
+    space = seen.shape[3 + rank :]
+    total = np.empty((*seen.shape[:2], weight.shape[1], *space), np.float32)
+    row = seen.size // max(space[0], 1)
+    rows = max(CACHED_NUMBERS // max(row, 1), 1)
+    for first in range(0, space[0], rows):
+        block = seen[(slice(None),) * (3 + rank) + (slice(first, first + rows),)]
+        columns = block.reshape(*seen.shape[:2], weight.shape[2], -1)
+        shape = (*total.shape[:3], *block.shape[3 + rank :])
+        total[:, :, :, first : first + rows] = (weight @ columns).reshape(shape)
+    return total
 
 
 def _pad_space(x, pad_type, pad, kernel, strides, dilations):

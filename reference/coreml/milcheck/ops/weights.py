@@ -58,8 +58,9 @@ def _grouped_lut(indices, lut, vector_axis):
     *_groups, entries, vector = lut.shape
     if indices.max(initial=0) >= entries:
         raise ExecutionError(f"index {indices.max()} of {entries} entries")
-    table = _spread(lut, (*indices.shape, entries, vector), axes=indices.ndim)
-    chosen = np.take_along_axis(table, indices.astype(np.int64)[..., None, None], -2)[..., 0, :]
+    groups = np.arange(lut.size // (entries * vector), dtype=np.int32).reshape(lut.shape[:-2])
+    rows = _spread(groups, indices.shape) * entries + indices
+    chosen = lut.reshape(-1, vector)[rows]
     if vector == 1:
         return chosen[..., 0]
     axis = int(vector_axis) % indices.ndim
@@ -100,12 +101,11 @@ def _scatter(nonzero, mask):
     return dense
 
 
-def _spread(values, shape, axes=None):
-    """Each element repeated over its block, up to `shape`; the first `axes` axes only."""
-    axes = len(shape) if axes is None else axes
+def _spread(values, shape):
+    """Each element repeated over its block, up to `shape`."""
     if values.ndim != len(shape):
         raise ExecutionError(f"rank {values.ndim} beside rank {len(shape)}")
-    for axis in range(axes):
+    for axis in range(len(shape)):
         if shape[axis] % values.shape[axis]:
             raise ExecutionError(f"{values.shape[axis]} blocks of an extent of {shape[axis]}")
         values = values.repeat(shape[axis] // values.shape[axis], axis)

@@ -107,16 +107,11 @@ pub(super) fn encode(
     })
 }
 
-/// What Core ML will compute with in place of `values`, the weights of a
-/// convolution `[out, in, height, width]` or a linear layer `[out, in]`.
-///
-/// # Errors
-/// If the choices do not fit, or a number does not fit half precision.
-pub fn decoded(values: &[f32], shape: Shape, options: &Options) -> Result<Vec<f32>, EmitError> {
-    check(options)?;
-    check_finite("weight", values)?;
+/// What Core ML will compute with in place of `values`, finite weights `[out, in]`
+/// or `[out, in, height, width]`; the options are checked.
+pub(super) fn decoded(values: &[f32], shape: Shape, options: &Options) -> Vec<f32> {
     let encoding = encode(format_for(options, &shape), values, shape);
-    Ok(encoding.map_or_else(|| dense::rounded(values), |encoding| encoding.decode()))
+    encoding.map_or_else(|| dense::rounded(values), |encoding| encoding.decode())
 }
 
 /// A constant in the weight file.

@@ -6,6 +6,7 @@
 use std::io;
 
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 use laterna_tensor::Shape;
 
 use super::{Encoding, Recipe, blob, half_bytes, packed, shape_operand};
@@ -32,10 +33,11 @@ impl Palette {
         let group = channels * shape[1..].iter().product::<usize>();
         let (mut indices, mut palettes) = (Vec::with_capacity(values.len()), Vec::new());
         for group in values.chunks(group) {
-            let histogram = Histogram::of(group);
-            let palette = histogram.palette(1 << bits);
+            let mut halves = vec![f16::ZERO; group.len()];
+            halves.convert_from_f32_slice(group);
+            let palette = Histogram::of(&halves).palette(1 << bits);
             let nearest = Nearest::new(&palette);
-            indices.extend(group.iter().map(|&v| nearest.index(f16::from_f32(v))));
+            indices.extend(halves.iter().map(|&v| nearest.index(v)));
             palettes.extend(palette);
         }
         Self { shape, bits, indices, palettes }
@@ -65,9 +67,9 @@ struct Histogram {
 }
 
 impl Histogram {
-    fn of(group: &[f32]) -> Self {
+    fn of(group: &[f16]) -> Self {
         let mut all = vec![0u32; 1 << 16];
-        group.iter().for_each(|&v| all[usize::from(key(f16::from_f32(v)))] += 1);
+        group.iter().for_each(|&v| all[usize::from(key(v))] += 1);
         let mut histogram = Self { values: Vec::new(), counts: vec![0.0], sums: vec![0.0] };
         let (mut count, mut sum) = (0.0, 0.0);
         for (key, &n) in all.iter().enumerate().filter(|(_, n)| **n > 0) {
@@ -95,13 +97,12 @@ impl Histogram {
 
     fn k_means(&self, size: usize) -> Vec<f64> {
         let mut centres = self.quantiles(size);
-        let mut bounds = Vec::new();
-        for _ in 0..ROUNDS {
-            let next = self.bounds(&centres);
-            if next == bounds {
+        let mut bounds: Vec<_> = (0..=size).map(|run| run * self.values.len() / size).collect();
+        for round in 0..ROUNDS {
+            let moved = self.assign(&centres, &mut bounds);
+            if !moved && round > 0 {
                 break;
             }
-            bounds = next;
             for (centre, run) in centres.iter_mut().zip(bounds.windows(2)) {
                 *centre = self.mean(run[0], run[1]).unwrap_or(*centre);
             }
@@ -120,11 +121,29 @@ impl Histogram {
         (0..size).map(at).collect()
     }
 
-    /// Where the runs nearest to each centre begin, and the end.
-    fn bounds(&self, centres: &[f64]) -> Vec<usize> {
-        let middles = centres.windows(2).map(|pair| (pair[0] + pair[1]) / 2.0);
-        let inner = middles.map(|middle| self.values.partition_point(|&v| f64::from(v) < middle));
-        [0].into_iter().chain(inner).chain([self.values.len()]).collect()
+    /// Moves `bounds` to where the runs nearest to each centre begin; gives whether
+    /// one moved. They move little from round to round, so they are walked, not
+    /// searched: there may be tens of thousands of groups.
+    fn assign(&self, centres: &[f64], bounds: &mut [usize]) -> bool {
+        let mut moved = false;
+        for (pair, bound) in centres.windows(2).zip(&mut bounds[1..]) {
+            let next = self.walk(*bound, (pair[0] + pair[1]) / 2.0);
+            moved |= next != *bound;
+            *bound = next;
+        }
+        moved
+    }
+
+    /// The first position whose number is not below `middle`, from `start` on.
+    fn walk(&self, start: usize, middle: f64) -> usize {
+        let mut at = start;
+        while at > 0 && f64::from(self.values[at - 1]) >= middle {
+            at -= 1;
+        }
+        while at < self.values.len() && f64::from(self.values[at]) < middle {
+            at += 1;
+        }
+        at
     }
 
     fn mean(&self, start: usize, end: usize) -> Option<f64> {
@@ -139,11 +158,14 @@ struct Nearest(Vec<u8>);
 impl Nearest {
     fn new(palette: &[f16]) -> Self {
         let mut table = vec![0; 1 << 16];
+        let mut start = 0;
         for (index, pair) in palette.windows(2).enumerate() {
             let middle = (pair[0].to_f32() + pair[1].to_f32()) / 2.0;
-            let bound = usize::from(key(f16::from_f32(middle)));
-            table[bound..].fill(index as u8 + 1);
+            let bound = usize::from(key(f16::from_f32(middle))).max(start);
+            table[start..bound].fill(index as u8);
+            start = bound;
         }
+        table[start..].fill((palette.len() - 1) as u8);
         Self(table)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 
 use laterna_conformance::compare;
@@ -42,7 +42,7 @@ pub struct Checker(Option<Interpreter>);
 
 /// Ends when its standard input is closed, at the latest with the tests.
 struct Interpreter {
-    to: ChildStdin,
+    process: Child,
     from: BufReader<ChildStdout>,
 }
 
@@ -54,6 +54,13 @@ impl Drop for Checker {
         if !std::thread::panicking() {
             IDLE.lock().unwrap().extend(self.0.take());
         }
+    }
+}
+
+impl Drop for Interpreter {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
     }
 }
 
@@ -72,13 +79,13 @@ impl Interpreter {
         command.env("OPENBLAS_NUM_THREADS", "1");
         command.args(["-c", DRIVER]).arg(&folder).stderr(Stdio::null());
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (to, from) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
-        Some(Self { to, from: BufReader::new(from) })
+        let from = BufReader::new(process.stdout.take().unwrap());
+        Some(Self { process, from })
     }
 
     /// A line's answer.
     fn ask(&mut self, line: &str) -> String {
-        writeln!(self.to, "{line}").unwrap();
+        writeln!(self.process.stdin.as_ref().unwrap(), "{line}").unwrap();
         let mut answer = String::new();
         self.from.read_line(&mut answer).unwrap();
         answer

@@ -81,6 +81,21 @@ fn only_the_needed_files_arrive() {
 }
 
 #[test]
+fn whole_models_of_the_cache_are_listed() {
+    let server = Server::start(files(), &[]);
+    let cache = tempfile::tempdir().unwrap();
+    let hub = hub(&server, cache.path(), &[]);
+    assert_eq!(hub.cached_models(), []);
+    for folder in ["models--", "models--x", "models--a--b", "datasets--owner--model"] {
+        fs::create_dir(cache.path().join(folder)).unwrap();
+    }
+    let folder = hub.fetch(&name(NAME), Precision::Full, &mut ()).unwrap();
+    assert_eq!(hub.cached_models(), [name(NAME)]);
+    fs::remove_file(folder.join(WEIGHTS)).unwrap();
+    assert_eq!(hub.cached_models(), []);
+}
+
+#[test]
 fn a_second_fetch_downloads_nothing() {
     let server = Server::start(files(), &[]);
     let cache = tempfile::tempdir().unwrap();

@@ -16,8 +16,8 @@ pub(super) fn repository(cache: &Path, name: &HubName) -> PathBuf {
     cache.join(format!("models--{}", name.repository().replace('/', "--")))
 }
 
-/// The repository that a folder of the cache is for. A name may hold `--` itself,
-/// but an owner's does not.
+/// The repository that a folder of the cache is for: neither its owner nor its name
+/// holds `--`.
 pub(super) fn name_of(folder: &str) -> Option<HubName> {
     HubName::parse(&folder.strip_prefix("models--")?.replacen("--", "/", 1))
 }

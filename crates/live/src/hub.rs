@@ -107,9 +107,10 @@ impl Hub {
 
     /// What there is to choose from.
     pub fn offer(&self, sources: Vec<SourceChoice>, models: Vec<ModelOffer>) {
-        let state = self.state();
+        let state = &mut self.lock().state;
         if (&state.sources, &state.models) != (&sources, &models) {
-            self.change(|inner| (inner.state.sources, inner.state.models) = (sources, models));
+            (state.sources, state.models) = (sources, models);
+            state.version += 1;
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use laterna_quality::max_relative_error;
 use laterna_tensor::Tensor;
 use laterna_weights::{MappedFile, write_safetensors};
 use serde_json::{Value, json};
@@ -86,17 +87,7 @@ fn difference(expected: &Tensors, found: &Tensors) -> f64 {
 
 fn relative(expected: &Tensor, found: &Tensor) -> f64 {
     assert_eq!(expected.shape(), found.shape());
-    let (expected, found) = (expected.as_f32().unwrap(), found.as_f32().unwrap());
-    let pairs = expected.iter().zip(found).map(|(&a, &b)| (f64::from(a), f64::from(b)));
-    let (mut largest, mut difference) = (0.0f64, 0.0f64);
-    for (a, b) in pairs {
-        if !a.is_finite() || !b.is_finite() {
-            return f64::NAN;
-        }
-        largest = largest.max(a.abs());
-        difference = difference.max((a - b).abs());
-    }
-    difference / largest
+    max_relative_error(found.as_f32().unwrap(), expected.as_f32().unwrap()).unwrap()
 }
 
 /// Whole numbers as fractions: the checker's files hold nothing else.

@@ -40,7 +40,7 @@ const fn new(
     arguments: &'static [&'static str],
     weights: WeightFormat,
 ) -> Format {
-    Format { name, arguments, weights, new_only: true }
+    Format { new_only: true, ..old(name, arguments, weights) }
 }
 
 const fn palette(bits: u8, group: Option<usize>) -> WeightFormat {

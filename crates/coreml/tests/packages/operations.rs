@@ -17,7 +17,7 @@ pub fn forms() -> [Options; 4] {
     ]
 }
 
-/// About a minute of them.
+/// Each format comes up about thirty times.
 const RANDOM_GRAPHS: u64 = 500;
 
 /// Core ML's own limit.

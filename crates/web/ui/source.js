@@ -172,7 +172,7 @@ export class Sources {
   async #next() {
     if (!this.#kind && !this.#busy) return;
     const at = this.#still ? await later(STILL_MS) : await frameOf(this.#video);
-    if (this.#link.isCongested) this.#wire.isSlow();
+    if (this.#link.isCongested) this.#wire.wasHeldUp();
     const encoded = await this.#encode(this.#still ?? this.#video);
     // A source that is just being changed has no picture for a moment.
     if (!encoded) return void setTimeout(() => this.#next(), PATIENCE_MS);

@@ -39,7 +39,7 @@ export class Wire {
   }
 
   /** A picture that was sent has not left yet when the next one is ready. */
-  isSlow() {
+  wasHeldUp() {
     this.took(2 * SLOW_US);
   }
 

@@ -66,7 +66,7 @@ pub(super) struct Yuv<'a> {
 
 impl<'a> Yuv<'a> {
     /// Packed 4:2:2: Y0 U Y1 V.
-    #[cfg(any(test, target_os = "linux"))]
+    #[cfg(any(test, target_os = "linux", windows))]
     pub(super) fn yuyv(size: Size, bytes: &'a [u8], stride: usize) -> Self {
         let y = Plane::new(bytes, stride, 2);
         let u = Plane::new(bytes.get(1..).unwrap_or_default(), stride, 4);
@@ -75,7 +75,7 @@ impl<'a> Yuv<'a> {
     }
 
     /// A plane of luma and one of pairs U V, 4:2:0, with their strides.
-    #[cfg(any(test, target_os = "linux", target_os = "macos"))]
+    #[cfg(any(test, target_os = "linux", target_os = "macos", windows))]
     pub(super) fn nv12(size: Size, planes: [&'a [u8]; 2], strides: [usize; 2]) -> Self {
         let ([luma, chroma], [luma_stride, chroma_stride]) = (planes, strides);
         let (y, u) = (Plane::new(luma, luma_stride, 1), Plane::new(chroma, chroma_stride, 2));
@@ -253,7 +253,7 @@ fn coefficients(colour: Colour) -> [f64; 5] {
 ///
 /// # Panics
 /// If `bytes` are too few or `rgb` is of another length.
-#[cfg(any(test, target_os = "linux"))]
+#[cfg(any(test, target_os = "linux", windows))]
 pub(super) fn copy_rgb(bytes: &[u8], stride: usize, size: Size, rgb: &mut [u8]) {
     let width = 3 * size.width;
     for (row, out) in rgb.chunks_exact_mut(width.max(1)).enumerate() {
@@ -262,7 +262,7 @@ pub(super) fn copy_rgb(bytes: &[u8], stride: usize, size: Size, rgb: &mut [u8]) 
 }
 
 /// Exchanges red and blue.
-#[cfg(any(test, target_os = "linux"))]
+#[cfg(any(test, target_os = "linux", windows))]
 pub(super) fn swap_red_and_blue(rgb: &mut [u8]) {
     for pixel in rgb.as_chunks_mut::<3>().0 {
         pixel.swap(0, 2);

@@ -117,12 +117,30 @@ pub(super) fn latest<F: Frames + 'static>(
     clock: &Arc<dyn Clock>,
     guard: Box<dyn Send>,
 ) -> io::Result<impl Source + 'static> {
+    let source = latest_of(name, || Ok(move |image: &mut Image| frames.next(image)), clock)?;
+    Ok(Latest { source, _guard: guard })
+}
+
+/// As [`latest`], for a device that must stay on the thread that opens it: `open`
+/// gives what reads its next picture.
+///
+/// # Errors
+/// If the system starts no thread.
+pub(super) fn latest_of<N: FnMut(&mut Image) -> Result<Next, SourceError>>(
+    name: &str,
+    open: impl FnOnce() -> Result<N, SourceError> + Send + 'static,
+    clock: &Arc<dyn Clock>,
+) -> io::Result<PushSource> {
     let (pusher, source) = push::pair(Arc::clone(clock));
     let clock = Arc::clone(clock);
     let body = move || {
+        let mut next = match open() {
+            Ok(next) => next,
+            Err(error) => return pusher.fail(error),
+        };
         let mut image = Image::default();
         while pusher.is_read() {
-            match frames.next(&mut image) {
+            match next(&mut image) {
                 Ok(Next::Picture { .. }) => drop(pusher.push(&mut image, clock.now())),
                 Ok(Next::Later) => {}
                 Ok(Next::End) => return,
@@ -131,7 +149,7 @@ pub(super) fn latest<F: Frames + 'static>(
         }
     };
     thread::Builder::new().name(name.to_owned()).spawn(body)?;
-    Ok(Latest { source, _guard: guard })
+    Ok(source)
 }
 
 struct Latest {

@@ -1,10 +1,14 @@
-//! Cameras: Video4Linux2 on Linux, AVFoundation on macOS; on other systems ffmpeg
-//! is the way to them.
+//! Cameras: Video4Linux2 on Linux, AVFoundation on macOS, Media Foundation on
+//! Windows; on other systems ffmpeg is the way to them.
 
 #[cfg(target_os = "macos")]
 mod avfoundation;
+#[cfg(any(target_os = "linux", windows))]
+mod frame;
+#[cfg(windows)]
+mod mediafoundation;
 mod mode;
-#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+#[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 mod none;
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 mod stamp;
@@ -13,12 +17,14 @@ mod v4l2;
 
 #[cfg(target_os = "macos")]
 use avfoundation as system;
-#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+#[cfg(windows)]
+use mediafoundation as system;
+#[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 use none as system;
 #[cfg(target_os = "linux")]
 use v4l2 as system;
 
-#[cfg(any(target_os = "linux", target_os = "macos"))]
+#[cfg(any(target_os = "linux", target_os = "macos", windows))]
 use laterna_pipeline::Size;
 
 use super::kinds::Kind;
@@ -36,7 +42,7 @@ pub(super) const KIND: Kind = Kind {
 };
 
 /// If none is wanted.
-#[cfg(any(target_os = "linux", target_os = "macos"))]
+#[cfg(any(target_os = "linux", target_os = "macos", windows))]
 const SIZE: Size = Size::new(640, 480);
-#[cfg(any(target_os = "linux", target_os = "macos"))]
+#[cfg(any(target_os = "linux", target_os = "macos", windows))]
 const FPS: f64 = 30.0;

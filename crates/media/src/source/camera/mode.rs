@@ -60,13 +60,13 @@ impl fmt::Display for CameraMode {
 
 /// The mode that costs least: a picture that is too small or too slow costs more
 /// than one that is too large, and of equal ones the one that is read fastest wins.
-#[cfg(any(test, target_os = "linux", target_os = "macos"))]
+#[cfg(any(test, target_os = "linux", target_os = "macos", windows))]
 pub(super) fn choose(modes: &[CameraMode], size: Size, fps: f64) -> Option<CameraMode> {
     let cost = |mode: &CameraMode| cost(mode, size, fps);
     modes.iter().min_by(|a, b| cost(a).total_cmp(&cost(b))).copied()
 }
 
-#[cfg(any(test, target_os = "linux", target_os = "macos"))]
+#[cfg(any(test, target_os = "linux", target_os = "macos", windows))]
 fn cost(mode: &CameraMode, size: Size, fps: f64) -> f64 {
     let lack = |want: f64, have: f64| (want / have.max(1e-3)).max(1.0).ln();
     let (width, height) = (mode.size.width as f64, mode.size.height as f64);

@@ -1,5 +1,5 @@
-//! Systems without a camera interface of our own, Windows among them: the error
-//! names the way through ffmpeg. Nothing here has been tried on such a system.
+//! Systems without a camera interface of our own: the error names the way through
+//! ffmpeg. Nothing here has been tried on such a system.
 
 use super::super::error::SourceError;
 use super::super::kinds::{Claim, Device, Opened, Request};
@@ -10,8 +10,7 @@ pub(super) fn claims(_: &Claim<'_>) -> bool {
 
 pub(super) fn open(request: &Request<'_>) -> Result<Opened, SourceError> {
     let why = "cameras of this system are read through ffmpeg: name it as \
-               `ffmpeg:dshow:video=NAME`, where `ffmpeg -f dshow -list_devices true -i dummy` \
-               lists the names";
+               `ffmpeg:FORMAT:DEVICE`, where `ffmpeg -devices` lists the formats";
     Err(SourceError::Unavailable { name: request.text.clone(), why: why.to_owned() })
 }
 

@@ -2,7 +2,6 @@
 //! kernel's header and with drivers that are made up; no real camera has been
 //! tried.
 
-mod frame;
 mod modes;
 mod sys;
 
@@ -19,11 +18,11 @@ use super::super::kinds::{Claim, Device, Info, Opened, Request};
 use super::super::natural;
 use super::super::pixels::{Colour, Matrix, Range};
 use super::super::player::PATIENCE;
+use super::frame::{FrameDecoder, Layout};
 use super::mode::{CameraFormat, CameraMode, choose};
 use super::stamp::captured;
 use super::{FPS, SIZE};
 use crate::v4l2::PixelFormat;
-use frame::{FrameDecoder, Layout};
 use modes::{CODES, format_of, modes};
 use sys::{CAP_STREAMING, CAP_VIDEO_CAPTURE, Filled, Stream, VideoDevice};
 

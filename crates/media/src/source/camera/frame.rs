@@ -2,9 +2,9 @@
 
 use laterna_pipeline::{Image, Size};
 
-use super::super::super::jpeg::Jpeg;
-use super::super::super::pixels::{Colour, Yuv, copy_rgb, swap_red_and_blue};
-use super::super::mode::CameraFormat;
+use super::super::jpeg::Jpeg;
+use super::super::pixels::{Colour, Yuv, copy_rgb, swap_red_and_blue};
+use super::mode::CameraFormat;
 
 /// How the bytes of a buffer are laid out.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -13,8 +13,8 @@ use crate::sync::lock;
 /// A picture is wanted so many times the length of its making before the expected
 /// end of an inference, and this share of the inference earlier, as one may end
 /// early. The later, the fresher the picture is.
-const SUPPLIES: f64 = 1.5;
-const EARLY: f64 = 0.03;
+const SUPPLIES: f64 = 1.2;
+const EARLY: f64 = 0.01;
 
 /// But never longer before the end than this share of the inference, or than
 /// this: a slow model would otherwise share its cores with pictures in vain.

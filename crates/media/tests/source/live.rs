@@ -61,7 +61,7 @@ fn a_reader_slower_than_the_scene_gets_one_picture_each_time() {
 #[test]
 fn the_scene_is_drawn_as_large_as_is_aimed_at_unless_a_size_is_wanted() {
     for (spec, expected) in [
-        ("synthetic".parse().unwrap(), Size::new(128, 96)),
+        ("synthetic".parse().unwrap(), Size::new(96, 96)),
         (synthetic(Size::new(160, 120), 25.0), Size::new(160, 120)),
     ] {
         let mut opened = open(&spec, &clock(), Pace::Live).unwrap();

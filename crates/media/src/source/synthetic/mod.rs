@@ -33,8 +33,10 @@ pub(super) const KIND: Kind = Kind {
     list: None,
 };
 
-/// If none is wanted; for smaller pictures than these it is drawn smaller.
+/// If none is wanted and nothing is known of who looks.
 const SIZE: Size = Size::new(640, 480);
+/// Drawn for a model it has the model's shape, and as many rows or columns at most.
+const LONGEST_SIDE: usize = 640;
 const FPS: f64 = 30.0;
 const RATES: std::ops::RangeInclusive<f64> = 1.0..=1000.0;
 const MAX_SIDE: usize = 8192;
@@ -103,18 +105,18 @@ impl Frames for Synthetic {
     }
 
     fn aim(&mut self, size: Size) {
-        if self.is_free && covering(size) != self.scene.size() {
-            self.scene = Scene::new(covering(size));
+        if self.is_free && reduced(size) != self.scene.size() {
+            self.scene = Scene::new(reduced(size));
         }
     }
 }
 
-/// The smallest size of the usual shape that `size` can be cut out of, but none
-/// larger than the usual one.
-fn covering(size: Size) -> Size {
-    let height = size.height.max((size.width * SIZE.height).div_ceil(SIZE.width));
-    let height = height.clamp(1, SIZE.height);
-    Size::new((height * SIZE.width).div_ceil(SIZE.height), height)
+/// The size itself, so that nothing is drawn that is cut off and nothing resampled,
+/// or the same shape with the longest side that is drawn.
+fn reduced(size: Size) -> Size {
+    let longest = size.width.max(size.height).max(1);
+    let scaled = |side: usize| (side * LONGEST_SIDE.min(longest)).div_ceil(longest).max(1);
+    Size::new(scaled(size.width), scaled(size.height))
 }
 
 #[cfg(test)]
@@ -124,13 +126,15 @@ mod tests {
     #[test]
     fn a_scene_is_as_large_as_a_model_needs_it() {
         for (wide, high, width, height) in [
-            (256, 256, 342, 256),
-            (512, 512, 640, 480),
-            (320, 64, 320, 240),
-            (64, 90, 120, 90),
-            (0, 0, 2, 1),
+            (256, 256, 256, 256),
+            (512, 512, 512, 512),
+            (768, 512, 640, 427),
+            (1024, 1024, 640, 640),
+            (64, 90, 64, 90),
+            (9000, 1, 640, 1),
+            (0, 0, 1, 1),
         ] {
-            assert_eq!(covering(Size::new(wide, high)), Size::new(width, height));
+            assert_eq!(reduced(Size::new(wide, high)), Size::new(width, height));
         }
     }
 }

@@ -2,13 +2,17 @@
 
 use std::fmt;
 
-/// Element types of arrays that go in and out.
+use crate::emit::{self, DataType, NamedType, Parameter};
+
+/// What goes in and out: arrays of elements, or pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each variant is the type of that name")]
+#[allow(missing_docs, reason = "each other variant is the type of that name")]
 pub enum Element {
     F16,
     F32,
     I32,
+    /// Pixels of four bytes; the shape is `[1, 3, height, width]`.
+    Bgra,
 }
 
 /// An input or output by name. The shape is fixed.
@@ -29,13 +33,34 @@ impl Feature {
     }
 }
 
+impl From<&Parameter> for Feature {
+    fn from(parameter: &Parameter) -> Self {
+        let NamedType { name, ty } = &parameter.value;
+        let element = match ty.dtype {
+            _ if parameter.image => Element::Bgra,
+            DataType::Fp16 => Element::F16,
+            DataType::Int32 => Element::I32,
+            // Parameters have one of these three types.
+            _ => Element::F32,
+        };
+        Self { name: name.to_string(), shape: ty.shape.to_vec(), element }
+    }
+}
+
 /// A function's inputs and outputs.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Interface {
-    /// Inputs, in the order that [`super::Rows`] of them are given.
+    /// Inputs.
     pub inputs: Vec<Feature>,
     /// Outputs.
     pub outputs: Vec<Feature>,
+}
+
+impl From<&emit::Interface> for Interface {
+    fn from(written: &emit::Interface) -> Self {
+        let features = |side: &[(usize, Parameter)]| side.iter().map(|(_, p)| p.into()).collect();
+        Self { inputs: features(&written.inputs), outputs: features(&written.outputs) }
+    }
 }
 
 /// The devices that Core ML may use.
@@ -58,12 +83,12 @@ impl ComputeUnits {
     /// Every choice.
     pub const ALL: [Self; 4] = [Self::Cpu, Self::CpuAndGpu, Self::CpuAndNeuralEngine, Self::All];
 
-    /// The name in messages and file names.
+    /// The name on the command line, in messages and file names.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
-            Self::CpuAndGpu => "cpu-and-gpu",
-            Self::CpuAndNeuralEngine => "cpu-and-neural-engine",
+            Self::CpuAndGpu => "cpu-gpu",
+            Self::CpuAndNeuralEngine => "cpu-ne",
             Self::All => "all",
         }
     }
@@ -97,6 +122,8 @@ pub struct Options {
 /// How far loading is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
+    /// The graph becomes a package.
+    Writing,
     /// The package becomes a compiled model: seconds, once for each package and system.
     Compiling,
     /// A child process loads it first, which a crash ends instead of this one. The
@@ -117,6 +144,6 @@ mod tests {
             assert_eq!(ComputeUnits::named(&units.to_string()), Some(units));
         }
         assert_eq!(ComputeUnits::named("gpu"), None);
-        assert_eq!(ComputeUnits::default().name(), "cpu-and-gpu");
+        assert_eq!(ComputeUnits::default().name(), "cpu-gpu");
     }
 }

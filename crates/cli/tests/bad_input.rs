@@ -262,3 +262,16 @@ fn a_full_disk_is_reported() {
         [&["eval", "--model", arg(&model)], &component[..], &["--outputs", "/dev/full"]];
     refuse(&arguments.concat(), &["/dev/full", "space"]);
 }
+
+#[test]
+fn backends_of_other_systems_are_refused_with_a_way_out() {
+    let known = ["--backend cuda", "there is no backend of this name", "only cpu"];
+    refuse(&["bench", "--backend", "cuda"], &known);
+    if !cfg!(target_os = "macos") {
+        let parts = ["--backend coreml", "on macOS alone", "hint: ", "laterna export"];
+        refuse(&["bench", "--backend", "coreml"], &parts);
+        refuse(&["image", "--backend", "coreml", "--output", "x.png"], &parts);
+        let probe = ["coreml-probe", "x.mlmodelc", "--compute-units", "cpu"];
+        refuse(&probe, &["x.mlmodelc", "on macOS alone"]);
+    }
+}

@@ -8,7 +8,7 @@ use laterna_media::source::{self, Device, Ffmpeg};
 use laterna_weights::Hub;
 use serde_json::{Map, Value, json};
 
-use crate::backends::{BackendArgs, REGISTRY};
+use crate::backends::{BackendArgs, present};
 use crate::console::print;
 use crate::error::Failure;
 use crate::machine;
@@ -125,14 +125,13 @@ fn memory() -> Facts {
 }
 
 fn backends() -> Facts {
-    let mut facts: Vec<_> = REGISTRY.iter().map(|entry| (entry.name, json!(entry.about))).collect();
+    let mut facts: Vec<_> = present().map(|entry| (entry.name, json!(entry.about))).collect();
     facts.push(("default", json!(default_backend())));
     Facts(facts)
 }
 
 fn default_backend() -> String {
-    let usual = BackendArgs { backend: "cpu".to_owned(), threads: None };
-    usual.describe().unwrap_or_else(|error| format!("none: {error}"))
+    BackendArgs::default().describe().unwrap_or_else(|error| format!("none: {error}"))
 }
 
 fn models() -> Facts {

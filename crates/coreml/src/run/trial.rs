@@ -4,7 +4,6 @@
 //! cannot lower). So the first load for a kind of devices happens in a child
 //! process, whose end the cache remembers.
 
-use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -50,7 +49,7 @@ impl Loader<'_> {
         let entry = self.cache.entry(key);
         check_past(&entry, options)?;
         if !entry.exists() {
-            self.compile(key, &entry, write)?;
+            self.compile(&entry, write)?;
         }
         self.try_first(&entry, options)?;
         (self.progress)(Stage::Loading);
@@ -58,17 +57,18 @@ impl Loader<'_> {
         Ok((entry, opened))
     }
 
-    /// The package is needed no longer than until it is compiled.
-    fn compile(&self, key: &str, entry: &Entry, write: Write<'_>) -> Result<(), RunError> {
+    /// The package is needed no longer than until it is compiled. Its name is its own:
+    /// Core ML compiles into a folder of that name.
+    fn compile(&self, entry: &Entry, write: Write<'_>) -> Result<(), RunError> {
         (self.progress)(Stage::Writing);
         let folder = self.cache.folder()?;
-        let own = format!("{key}-{}.mlpackage", std::process::id());
-        let package = folder.join(own);
+        let place = tempfile::Builder::new().prefix("writing-").tempdir_in(folder);
+        let place = place.map_err(RunError::io(folder))?;
+        let name = place.path().file_name().unwrap_or_default();
+        let package = place.path().join(name).with_extension("mlpackage");
         write(&package)?;
         (self.progress)(Stage::Compiling);
-        let compiled = self.device.compile(&package).and_then(|compiled| entry.adopt(&compiled));
-        let removed = fs::remove_dir_all(&package).map_err(RunError::io(&package));
-        compiled.and(removed)
+        entry.adopt(&self.device.compile(&package)?)
     }
 
     /// Loads the model in a child process, unless it was loaded before.
@@ -164,6 +164,7 @@ fn is_crash(_: ExitStatus) -> bool {
 mod tests {
     use super::*;
 
+    use std::fs;
     use std::path::PathBuf;
     use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -270,8 +270,10 @@ fn backends_of_other_systems_are_refused_with_a_way_out() {
     if !cfg!(target_os = "macos") {
         let parts = ["--backend coreml", "on macOS alone", "hint: ", "laterna export"];
         refuse(&["bench", "--backend", "coreml"], &parts);
-        refuse(&["image", "--backend", "coreml", "--output", "x.png"], &parts);
+        let image = ["image", "--prompt", "a fox", "--backend", "coreml", "--output", "x.png"];
+        refuse(&image, &parts);
         let probe = ["coreml-probe", "x.mlmodelc", "--compute-units", "cpu"];
         refuse(&probe, &["x.mlmodelc", "on macOS alone"]);
+        refuse(&["doctor", "--coreml-selftest"], &["on macOS alone", "hint: run this on a Mac"]);
     }
 }

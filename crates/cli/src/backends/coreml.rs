@@ -30,7 +30,7 @@ pub fn units(name: &str) -> Result<ComputeUnits, String> {
 }
 
 #[cfg(target_os = "macos")]
-pub use system::{describe, open};
+pub use system::{cache, describe, open, prober};
 
 /// Nobody gets here: [`ABSENT`] is asked first.
 #[cfg(not(target_os = "macos"))]

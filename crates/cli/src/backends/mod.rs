@@ -15,6 +15,8 @@ use crate::console::Console;
 use crate::error::{During, Failure};
 
 pub use coreml::units;
+#[cfg(target_os = "macos")]
+pub use coreml::{cache as coreml_cache, prober as coreml_prober};
 
 /// Where and how to compute.
 #[derive(Args, Clone, Debug)]

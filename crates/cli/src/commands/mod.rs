@@ -47,7 +47,7 @@ impl Command {
             Self::Inspect(args) => inspect::run(&args, console),
             Self::Export(args) => export::run(&args, console),
             Self::Fetch(args) => fetch::run(&args, console),
-            Self::Doctor(args) => doctor::run(&args),
+            Self::Doctor(args) => doctor::run(&args, console),
             Self::CoremlProbe(args) => coreml_probe::run(&args),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use laterna_coreml::backend::{CoreMlBackend, CoreMlOptions, Event};
-use laterna_coreml::emit::{self, Entry, Outputs, Target};
+use laterna_coreml::emit::{self, Entry, Outputs, Target, WeightFormat};
 use laterna_coreml::run::{
     Device, Interface, Opened, Options, Placed, Placement, Predictor, Prober, RunError, Unit,
 };
@@ -27,6 +27,10 @@ pub struct StandIn {
     pub refuses: bool,
     /// Predictions fail.
     pub fails: bool,
+    /// What is computed is too large by this part.
+    pub error: f32,
+    /// Of macOS 14.
+    pub old: bool,
 }
 
 /// What a package holds: the graph as it is written.
@@ -35,19 +39,25 @@ pub struct Held {
     weights: MemoryWeights,
     interface: emit::Interface,
     fails: bool,
+    factor: f32,
 }
 
 impl StandIn {
-    fn told(&self, graph: &Graph, weights: &dyn WeightSource) {
+    /// What is opened next. Weights are exact unless the format is about that.
+    pub fn told(&self, entry: &Entry<'_>, weights: &dyn WeightSource, written: &emit::Options) {
         let mut copied = MemoryWeights::new();
-        for (name, _) in graph.weights() {
+        for (name, _) in entry.graph.weights() {
             copied.insert(&**name, &Tensor::from_raw(&weights.read(name).unwrap()));
         }
-        let prepared = emit::prepare(graph, weights).unwrap();
-        let entry = Entry { outputs: Outputs::Computed, ..Entry::new("main", graph) };
+        let prepared = emit::prepare(entry.graph, weights).unwrap();
         // What Core ML cannot take is not opened.
-        let Ok(interface) = emit::interface(&entry, &prepared) else { return };
-        let held = Held { graph: prepared, weights: copied, interface, fails: self.fails };
+        let Ok(interface) = emit::interface(entry, &prepared) else { return };
+        let graph = match written.weights {
+            WeightFormat::Fp16 => prepared,
+            _ => emit::as_stored(entry.graph, weights, written).unwrap(),
+        };
+        let (fails, factor) = (self.fails, 1.0 + self.error);
+        let held = Held { graph, weights: copied, interface, fails, factor };
         *self.holds.lock().unwrap() = Some(Arc::new(held));
     }
 }
@@ -62,7 +72,7 @@ impl Device for StandIn {
     }
 
     fn target(&self) -> Target {
-        Target::MacOs15
+        if self.old { Target::MacOs14 } else { Target::MacOs15 }
     }
 
     fn compile(&self, package: &Path) -> Result<PathBuf, RunError> {
@@ -173,7 +183,8 @@ impl Predictor for Interpreted {
     }
 
     fn read_f32(&mut self, output: usize, values: &mut [f32]) -> Result<(), RunError> {
-        values.copy_from_slice(self.output(output).as_f32().unwrap());
+        let computed = self.output(output).as_f32().unwrap().iter();
+        values.iter_mut().zip(computed).for_each(|(to, &from)| *to = from * self.held.factor);
         Ok(())
     }
 
@@ -217,7 +228,8 @@ impl Backend for Tested {
         options: &CompileOptions<'_>,
     ) -> Result<Arc<dyn Program>, CompileError> {
         if graph.weights().all(|(name, _)| weights.info(name).is_some()) {
-            self.device.told(graph, weights);
+            let entry = Entry { outputs: Outputs::Computed, ..Entry::new("main", graph) };
+            self.device.told(&entry, weights, &emit::Options::new(self.device.target()));
         }
         self.backend.compile(graph, weights, options)
     }

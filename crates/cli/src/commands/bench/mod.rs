@@ -1,6 +1,6 @@
 //! `laterna bench`: measures the one-step frame, picture in, picture out.
 
-mod frame;
+pub mod frame;
 mod report;
 
 use std::time::Instant;

@@ -273,7 +273,10 @@ fn backends_of_other_systems_are_refused_with_a_way_out() {
         let image = ["image", "--prompt", "a fox", "--backend", "coreml", "--output", "x.png"];
         refuse(&image, &parts);
         let probe = ["coreml-probe", "x.mlmodelc", "--compute-units", "cpu"];
-        refuse(&probe, &["x.mlmodelc", "on macOS alone"]);
+        let features = ["--input", "x=f16:1x4", "--output", "y=i32:2"];
+        refuse(&[&probe[..], &features].concat(), &["x.mlmodelc", "on macOS alone"]);
+        let bad = laterna(&[&probe[..], &["--input", "x=f16:0"]].concat());
+        assert_eq!(bad.status.code(), Some(2));
         refuse(&["doctor", "--coreml-selftest"], &["on macOS alone", "hint: run this on a Mac"]);
     }
 }

@@ -54,7 +54,7 @@ mod system {
     use std::sync::Arc;
 
     use laterna_coreml::backend::{CoreMlBackend, CoreMlOptions, Event};
-    use laterna_coreml::run::{Device, Options, Prober, Stage, System};
+    use laterna_coreml::run::{Device, Interface, Options, Prober, Stage, System};
 
     use super::*;
     use crate::error::During;
@@ -100,16 +100,22 @@ mod system {
         Ok(format!("coreml: macOS build {} on {}", System.build(), args.compute_units))
     }
 
-    /// This program, which loads a model and ends.
+    /// This program, which tries a model and ends.
     ///
     /// # Errors
     /// If it is not found.
     pub fn prober() -> Result<Box<Prober>, Failure> {
         let program = std::env::current_exe().during("cannot try Core ML's models")?;
-        Ok(Box::new(move |model: &Path, options: &Options| {
+        Ok(Box::new(move |model: &Path, interface: &Interface, options: &Options| {
             let mut command = Command::new(&program);
             command.arg("coreml-probe").arg(model);
             command.args(["--compute-units", options.units.name()]);
+            for input in &interface.inputs {
+                command.arg("--input").arg(input.to_string());
+            }
+            for output in &interface.outputs {
+                command.arg("--output").arg(output.to_string());
+            }
             if let Some(function) = &options.function {
                 command.args(["--function", function]);
             }

@@ -28,8 +28,7 @@ pub struct BackendArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
     /// The devices that `--backend coreml` may use: cpu, cpu-gpu, cpu-ne (the Neural Engine), all.
-    #[arg(long, value_name = "UNITS", value_parser = units, default_value = "cpu-gpu",
-          hide_possible_values = true)]
+    #[arg(long, value_name = "UNITS", value_parser = units, default_value = "cpu-gpu")]
     pub compute_units: ComputeUnits,
     /// Whether the kernels of a summary tell where Core ML runs them.
     #[arg(skip)]

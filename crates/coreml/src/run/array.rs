@@ -3,8 +3,8 @@
 //! fp16 arrays are IOSurfaces, which processor, GPU and Neural Engine share; the
 //! latter writes into no other memory (Apple, WWDC22 Core ML lounge). A surface is
 //! the last axis wide and the product of the others high, and its rows may be
-//! padded. Pictures are such surfaces too. Other types are in memory that Core ML
-//! allocates.
+//! padded. Pictures are such surfaces too. Other types, and what is too large for a
+//! surface, are in memory that Core ML allocates.
 
 use std::ptr::NonNull;
 
@@ -44,9 +44,11 @@ impl Array {
     /// Zeros.
     pub fn new(feature: &Feature) -> Result<Self, RunError> {
         match feature.element {
-            Element::F16 => Self::shared(feature),
-            Element::F32 => Self::plain(feature, MLMultiArrayDataType::Float32),
-            Element::I32 => Self::plain(feature, MLMultiArrayDataType::Int32),
+            // A surface may be larger than the system allows.
+            Element::F16 => Self::shared(feature)
+                .or_else(|_| Self::plain::<f16>(feature, MLMultiArrayDataType::Float16)),
+            Element::F32 => Self::plain::<f32>(feature, MLMultiArrayDataType::Float32),
+            Element::I32 => Self::plain::<i32>(feature, MLMultiArrayDataType::Int32),
             Element::Bgra => Self::picture(feature),
         }
     }
@@ -65,14 +67,15 @@ impl Array {
         Ok(Self { feature: feature.clone(), object: Object::Shared { array, surface }, rows })
     }
 
-    fn plain(feature: &Feature, dtype: MLMultiArrayDataType) -> Result<Self, RunError> {
+    /// `T` is the type that `dtype` names.
+    fn plain<T>(feature: &Feature, dtype: MLMultiArrayDataType) -> Result<Self, RunError> {
         let (object, shape) = (MLMultiArray::alloc(), numbers(&feature.shape));
         // SAFETY: the numbers are extents, which is all that is asked of them.
         let made = unsafe { MLMultiArray::initWithShape_dataType_error(object, &shape, dtype) };
         let object = made.map_err(|error| refused(feature, reason(&error)))?;
-        let bytes = feature.count() * size_of::<u32>();
-        // SAFETY: a fresh array owns dense memory for its elements, of four bytes each
-        // in both types, and leaves it uninitialised.
+        let bytes = feature.count() * size_of::<T>();
+        // SAFETY: a fresh array owns dense memory for its elements, and leaves it
+        // uninitialised.
         #[allow(deprecated, reason = "what replaces it is for memory that can move")]
         unsafe {
             object.dataPointer().cast::<u8>().write_bytes(0, bytes);

@@ -39,6 +39,19 @@ impl Cache {
     pub fn entry(&self, key: &str) -> Entry {
         Entry { model: self.folder.join(format!("{}-{}.mlmodelc", plain(key), self.build)) }
     }
+
+    /// Removes what was compiled by other systems from what has this key: nobody asks
+    /// for it again. What cannot be removed only takes room.
+    pub fn forget_other_systems(&self, key: &str) {
+        let (every, ours) = (format!("{}-", plain(key)), format!("{}-{}.", plain(key), self.build));
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(&every) && !name.starts_with(&ours) {
+                drop(fs::remove_dir_all(entry.path()).or_else(|_| fs::remove_file(entry.path())));
+            }
+        }
+    }
 }
 
 /// Nothing that leads out of a folder.
@@ -153,12 +166,17 @@ impl Entry {
         write(&self.marker(units, "loaded"), "")
     }
 
-    /// Remembers how a trial ended.
+    /// Remembers how a trial ended, and removes the model unless other devices take it.
     ///
     /// # Errors
     /// If the marker cannot be written.
     pub fn condemn(&self, units: ComputeUnits, words: &str) -> Result<(), RunError> {
-        write(&self.failed(units), words)
+        write(&self.failed(units), words)?;
+        if ComputeUnits::ALL.iter().all(|&units| self.trust(units) != Trust::Proven) {
+            // What cannot be removed only takes room.
+            drop(fs::remove_dir_all(&self.model));
+        }
+        Ok(())
     }
 
     fn marker(&self, units: ComputeUnits, state: &str) -> PathBuf {
@@ -242,6 +260,31 @@ mod tests {
             assert_eq!(fs::read(entry.model().join("weights/weight.bin")).unwrap(), b"w");
         }
         assert_eq!(fs::read_dir(folder.path().join("cache")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn models_of_other_systems_and_those_that_no_device_takes_go() {
+        let folder = tempfile::tempdir().unwrap();
+        for build in ["1", "2"] {
+            let entry = Cache::new(folder.path(), build).entry("0a");
+            entry.adopt(&compiled(folder.path(), "new")).unwrap();
+            entry.prove(ComputeUnits::Cpu).unwrap();
+        }
+        let cache = Cache::new(folder.path(), "2");
+        cache.forget_other_systems("0a");
+        let entry = cache.entry("0a");
+        assert!(entry.exists() && entry.trust(ComputeUnits::Cpu) == Trust::Proven);
+        let left = |prefix| {
+            let names = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name());
+            names.filter(|name| name.to_str().unwrap().starts_with(prefix)).count()
+        };
+        assert_eq!((left("0a-1"), left("0a-2")), (0, 2));
+        entry.condemn(ComputeUnits::All, "no").unwrap();
+        assert!(entry.exists());
+        let lost = cache.entry("0b");
+        lost.adopt(&compiled(folder.path(), "new")).unwrap();
+        lost.condemn(ComputeUnits::All, "no").unwrap();
+        assert!(!lost.exists());
     }
 
     #[test]

@@ -20,13 +20,18 @@ use crate::emit::Target;
 pub struct System;
 
 impl System {
-    /// Loads a compiled model and lets go of it: what the child process of a trial
-    /// does.
+    /// Loads a compiled model, predicts once on zeros and lets go of it: what the child
+    /// process of a trial does.
     ///
     /// # Errors
-    /// If Core ML does not load it.
-    pub fn probe(model: &Path, options: &Options) -> Result<(), RunError> {
-        autoreleasepool(|_| open(model, options).map(drop))
+    /// If Core ML does not load it, or the prediction fails.
+    pub fn probe(
+        &self,
+        model: &Path,
+        interface: &Interface,
+        options: &Options,
+    ) -> Result<(), RunError> {
+        self.open(model, interface, options)?.predictor()?.predict()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a caller says about a model: its inputs and outputs, its devices.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::emit::{self, DataType, NamedType, Parameter};
 
@@ -13,6 +14,21 @@ pub enum Element {
     I32,
     /// Pixels of four bytes; the shape is `[1, 3, height, width]`.
     Bgra,
+}
+
+impl Element {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::F16, Self::F32, Self::I32, Self::Bgra];
+
+    /// The name in a [`Feature`]'s text.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F16 => "f16",
+            Self::F32 => "f32",
+            Self::I32 => "i32",
+            Self::Bgra => "bgra",
+        }
+    }
 }
 
 /// An input or output by name. The shape is fixed.
@@ -30,6 +46,31 @@ impl Feature {
     /// Number of elements.
     pub fn count(&self) -> usize {
         self.shape.iter().product()
+    }
+}
+
+/// Such as `x=f16:1x3x8x8`, which [`Feature::from_str`] reads.
+impl fmt::Display for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let extents: Vec<_> = self.shape.iter().map(ToString::to_string).collect();
+        write!(f, "{}={}:{}", self.name, self.element.name(), extents.join("x"))
+    }
+}
+
+impl FromStr for Feature {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = || {
+            let (name, ty) = text.split_once('=')?;
+            let (element, extents) = ty.split_once(':')?;
+            let element = Element::ALL.into_iter().find(|e| e.name() == element)?;
+            let extent = |text: &str| text.parse().ok().filter(|&extent| extent > 0);
+            let shape = extents.split('x').map(extent).collect::<Option<Vec<usize>>>()?;
+            let bounded = shape.iter().try_fold(1usize, |count, &extent| count.checked_mul(extent));
+            bounded.map(|_| Self { name: name.to_owned(), shape, element })
+        };
+        parse().ok_or_else(|| format!("{text:?} is not like x=f16:1x3x8x8"))
     }
 }
 
@@ -145,5 +186,17 @@ mod tests {
         }
         assert_eq!(ComputeUnits::named("gpu"), None);
         assert_eq!(ComputeUnits::default().name(), "cpu-gpu");
+    }
+
+    #[test]
+    fn features_are_read_as_they_are_written() {
+        for element in Element::ALL {
+            let feature = Feature { name: "x_1".into(), shape: vec![1, 3, 8, 16], element };
+            assert_eq!(feature.to_string().parse(), Ok(feature));
+        }
+        let huge = format!("x=f16:{0}x{0}", usize::MAX);
+        for bad in ["", "x", "x=f16", "x=f64:1", "x=f16:", "x=f16:0", "x=f16:1x-1", &huge] {
+            assert!(bad.parse::<Feature>().is_err(), "{bad}");
+        }
     }
 }

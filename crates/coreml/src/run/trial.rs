@@ -1,8 +1,8 @@
 //! From a graph's key to a model that runs: written, compiled, tried, loaded.
 //!
 //! Preparing a model for a GPU can end the process (MPSGraph aborts on what it
-//! cannot lower). So the first load for a kind of devices happens in a child
-//! process, whose end the cache remembers.
+//! cannot lower), and so can a first prediction. So both happen in a child process
+//! first, for each kind of devices, and the cache remembers how that ended.
 
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -10,9 +10,10 @@ use std::process::{Command, ExitStatus, Stdio};
 use super::{Cache, Device, Entry, Interface, Opened, Options, RunError, Stage, Trust};
 use crate::emit::EmitError;
 
-/// The command of a child process that loads a compiled model and lets go of it. It
-/// exits with 0, or says on stderr why Core ML refuses and exits with [`REFUSED`].
-pub type Prober = dyn Fn(&Path, &Options) -> Command + Send + Sync;
+/// The command of a child process that loads a compiled model, predicts once on zeros
+/// and lets go of it. It exits with 0, or says on stderr why Core ML refuses and exits
+/// with [`REFUSED`].
+pub type Prober = dyn Fn(&Path, &Interface, &Options) -> Command + Send + Sync;
 
 /// The exit status of a child process whose model Core ML refuses.
 pub const REFUSED: i32 = 1;
@@ -50,8 +51,9 @@ impl Loader<'_> {
         check_past(&entry, options)?;
         if !entry.exists() {
             self.compile(&entry, write)?;
+            self.cache.forget_other_systems(key);
         }
-        self.try_first(&entry, options)?;
+        self.try_first(&entry, interface, options)?;
         (self.progress)(Stage::Loading);
         let opened = self.open(&entry, interface, options)?;
         Ok((entry, opened))
@@ -71,14 +73,19 @@ impl Loader<'_> {
         entry.adopt(&self.device.compile(&package)?)
     }
 
-    /// Loads the model in a child process, unless it was loaded before.
-    fn try_first(&self, entry: &Entry, options: &Options) -> Result<(), RunError> {
+    /// Runs the model in a child process, unless it was loaded before.
+    fn try_first(
+        &self,
+        entry: &Entry,
+        interface: &Interface,
+        options: &Options,
+    ) -> Result<(), RunError> {
         let Some(prober) = self.prober else { return Ok(()) };
         if entry.trust(options.units) == Trust::Proven {
             return Ok(());
         }
         (self.progress)(Stage::Trying);
-        let mut command = prober(entry.model(), options);
+        let mut command = prober(entry.model(), interface, options);
         let output = command.stdin(Stdio::null()).output();
         let output = output.map_err(RunError::io(Path::new(command.get_program())))?;
         let words = String::from_utf8_lossy(&output.stderr);
@@ -224,8 +231,8 @@ mod tests {
         loaded.map(|(entry, _)| entry)
     }
 
-    fn shell(script: &'static str) -> impl Fn(&Path, &Options) -> Command {
-        move |model, options| {
+    fn shell(script: &'static str) -> impl Fn(&Path, &Interface, &Options) -> Command {
+        move |model, _, options| {
             let mut command = Command::new("sh");
             command.args(["-c", script, "sh"]).arg(model).arg(options.units.name());
             command
@@ -282,7 +289,7 @@ mod tests {
     #[test]
     fn a_child_that_cannot_start_is_named() {
         let (folder, fake) = (tempfile::tempdir().unwrap(), Fake::default());
-        let missing = |_: &Path, _: &Options| Command::new("/missing/laterna");
+        let missing = |_: &Path, _: &Interface, _: &Options| Command::new("/missing/laterna");
         let error = load(folder.path(), &fake, Some(&missing)).unwrap_err();
         assert!(error.to_string().starts_with("/missing/laterna: "), "{error}");
     }

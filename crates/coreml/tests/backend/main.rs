@@ -14,7 +14,7 @@ use std::time::Duration;
 use laterna_conformance::check;
 use laterna_coreml::backend::{CoreMlOptions, Event};
 use laterna_coreml::emit::Attention;
-use laterna_coreml::run::{ComputeUnits, Options, Prober, Stage};
+use laterna_coreml::run::{ComputeUnits, Interface, Options, Prober, Stage};
 use laterna_graph::{
     Backend, Builder, CompileError, CompileOptions, Graph, MemoryWeights, Op, Program, Rate,
     RunError, TensorType,
@@ -33,7 +33,7 @@ fn tested(folder: &TempDir) -> Tested {
 
 /// A trial by a script, whose first argument is the compiled model.
 fn shell(script: &'static str) -> Box<Prober> {
-    Box::new(move |model: &Path, _: &Options| {
+    Box::new(move |model: &Path, _: &Interface, _: &Options| {
         let mut command = Command::new("sh");
         command.args(["-c", script, "sh"]).arg(model);
         command

@@ -17,8 +17,8 @@ mod tests;
 #[cfg(target_os = "macos")]
 pub use system::run;
 
-use crate::console::Console;
-use crate::error::Failure;
+#[cfg(not(target_os = "macos"))]
+use crate::{console::Console, error::Failure};
 
 /// Runs every check and prints the report.
 ///

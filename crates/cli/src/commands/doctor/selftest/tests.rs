@@ -22,7 +22,7 @@ use standin::StandIn;
 fn selftest(device: StandIn) -> serde_json::Value {
     let folder = tempfile::tempdir().unwrap();
     let device = Arc::new(device);
-    let prober = || -> Option<Box<Prober>> { Some(Box::new(|_, _| Command::new("true"))) };
+    let prober = || -> Option<Box<Prober>> { Some(Box::new(|_, _, _| Command::new("true"))) };
     let subject = Subject {
         device: device.clone(),
         units: ComputeUnits::default(),

@@ -122,12 +122,43 @@ impl Cause for SchedulerError {
         }
     }
 }
-impl Cause for RatedError {}
+impl Cause for RatedError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Compile(error) => error.exit(),
+            Self::Split(_) => Exit::Input,
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        match self {
+            Self::Compile(error) => error.advice(),
+            Self::Split(_) => None,
+        }
+    }
+}
 impl Cause for LoraError {}
 impl Cause for PictureError {}
 impl Cause for TensorError {}
-impl Cause for RunError {}
+impl Cause for RunError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Device { .. } => Exit::System,
+            _ => Exit::Input,
+        }
+    }
+}
 impl Cause for laterna_graph::WeightError {}
+
+impl Cause for laterna_coreml::run::RunError {
+    fn exit(&self) -> Exit {
+        if self.is_refusal() { Exit::System } else { Exit::Input }
+    }
+
+    fn advice(&self) -> Option<String> {
+        self.hint()
+    }
+}
 
 impl Cause for FolderError {
     fn advice(&self) -> Option<String> {
@@ -142,6 +173,8 @@ impl Cause for SessionError {
     fn exit(&self) -> Exit {
         match self {
             Self::Compile(error) => error.exit(),
+            Self::Rated(error) => error.exit(),
+            Self::Run(error) => error.exit(),
             _ => Exit::Input,
         }
     }
@@ -149,6 +182,8 @@ impl Cause for SessionError {
     fn advice(&self) -> Option<String> {
         let advice = match self {
             Self::Scheduler(error) => return error.advice(),
+            Self::Compile(error) => return error.advice(),
+            Self::Rated(error) => return error.advice(),
             Self::PictureNeeded => "give the picture to edit with --input",
             Self::NegativeEmbeddingNeeded => {
                 "add negative_prompt_embeds to the file, or set --guidance 1"
@@ -162,8 +197,15 @@ impl Cause for SessionError {
 impl Cause for CompileError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Pass(_) | Self::Plan(_) => Exit::System,
+            Self::Pass(_) | Self::Plan(_) | Self::Device { .. } => Exit::System,
             _ => Exit::Input,
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        match self {
+            Self::Device { hint, .. } => hint.clone(),
+            _ => None,
         }
     }
 }

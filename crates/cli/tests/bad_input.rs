@@ -262,3 +262,21 @@ fn a_full_disk_is_reported() {
         [&["eval", "--model", arg(&model)], &component[..], &["--outputs", "/dev/full"]];
     refuse(&arguments.concat(), &["/dev/full", "space"]);
 }
+
+#[test]
+fn backends_of_other_systems_are_refused_with_a_way_out() {
+    let known = ["--backend cuda", "there is no backend of this name", "only cpu"];
+    refuse(&["bench", "--backend", "cuda"], &known);
+    if !cfg!(target_os = "macos") {
+        let parts = ["--backend coreml", "on macOS alone", "hint: ", "laterna export"];
+        refuse(&["bench", "--backend", "coreml"], &parts);
+        let image = ["image", "--prompt", "a fox", "--backend", "coreml", "--output", "x.png"];
+        refuse(&image, &parts);
+        let probe = ["coreml-probe", "x.mlmodelc", "--compute-units", "cpu"];
+        let features = ["--input", "x=f16:1x4", "--output", "y=i32:2"];
+        refuse(&[&probe[..], &features].concat(), &["x.mlmodelc", "on macOS alone"]);
+        let bad = laterna(&[&probe[..], &["--input", "x=f16:0"]].concat());
+        assert_eq!(bad.status.code(), Some(2));
+        refuse(&["doctor", "--coreml-selftest"], &["on macOS alone", "hint: run this on a Mac"]);
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use laterna_graph::backend::check_weights;
 use laterna_graph::passes::{self, layout};
 use laterna_graph::plan::{FinalCopy, Needs, Place, Plan};
 use laterna_graph::{
@@ -11,7 +12,7 @@ use laterna_graph::{
 use laterna_kernels::{Isa, IsaError, Pool};
 use laterna_tensor::DType;
 
-use crate::constants::{Constants, check_weights};
+use crate::constants::Constants;
 use crate::lower::{Lowered, lower};
 use crate::memory::{ELEMENT_BYTES, Operand, StepOperands};
 use crate::program::{CpuProgram, Machine, OutputCopy, Shared, Step};

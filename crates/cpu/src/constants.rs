@@ -10,22 +10,6 @@ use laterna_tensor::{RawTensor, Tensor};
 
 use crate::program::Machine;
 
-/// Checks that every weight exists with the shape that the graph needs, before
-/// anything is read.
-///
-/// # Errors
-/// The first weight that does not fit.
-pub fn check_weights(graph: &Graph, weights: &dyn WeightSource) -> Result<(), CompileError> {
-    for (name, ty) in graph.weights() {
-        let found = weights.info(name).ok_or_else(|| laterna_graph::WeightError::missing(name))?;
-        if found.shape != ty.shape {
-            let (name, found, expected) = (name.to_string(), found.shape, ty.shape);
-            return Err(CompileError::WeightShape { name, found, expected });
-        }
-    }
-    Ok(())
-}
-
 /// Collects a program's constants while it is lowered.
 pub struct Constants<'a> {
     graph: &'a Graph,

@@ -188,6 +188,16 @@ pub enum CompileError {
     /// The memory plan failed.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The device or its driver does not take the compiled graph.
+    #[error("{device}: {reason}")]
+    Device {
+        /// The device.
+        device: &'static str,
+        /// Its words.
+        reason: String,
+        /// What the user can do.
+        hint: Option<String>,
+    },
 }
 
 /// Why a program could not run.
@@ -227,6 +237,30 @@ pub enum RunError {
     /// A tensor is not what it should be.
     #[error(transparent)]
     Tensor(#[from] TensorError),
+    /// The device or its driver failed.
+    #[error("{device}: {reason}")]
+    Device {
+        /// The device.
+        device: &'static str,
+        /// Its words.
+        reason: String,
+    },
+}
+
+/// Checks that every weight exists with the shape that the graph needs, before
+/// anything is read.
+///
+/// # Errors
+/// The first weight that does not fit.
+pub fn check_weights(graph: &Graph, weights: &dyn WeightSource) -> Result<(), CompileError> {
+    for (name, ty) in graph.weights() {
+        let found = weights.info(name).ok_or_else(|| WeightError::missing(name))?;
+        if found.shape != ty.shape {
+            let (name, found, expected) = (name.to_string(), found.shape, ty.shape);
+            return Err(CompileError::WeightShape { name, found, expected });
+        }
+    }
+    Ok(())
 }
 
 /// Checks the views against a program's ports.

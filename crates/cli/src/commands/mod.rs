@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod bench;
+mod coreml_probe;
 mod doctor;
 mod eval;
 mod export;
@@ -27,6 +28,8 @@ pub enum Command {
     Export(export::Args),
     Fetch(fetch::Args),
     Doctor(doctor::Args),
+    #[command(hide = true)]
+    CoremlProbe(coreml_probe::Args),
 }
 
 impl Command {
@@ -44,7 +47,8 @@ impl Command {
             Self::Inspect(args) => inspect::run(&args, console),
             Self::Export(args) => export::run(&args, console),
             Self::Fetch(args) => fetch::run(&args, console),
-            Self::Doctor(args) => doctor::run(&args),
+            Self::Doctor(args) => doctor::run(&args, console),
+            Self::CoremlProbe(args) => coreml_probe::run(&args),
         }
     }
 }

@@ -34,7 +34,7 @@ pub fn painter(
     merge(&model, &mut weights, choice, console)?;
     let weights = Reading::new(&choice.name, &weights, tell);
     let parts = model.parts(texts, &weights)?;
-    let live = Live::new(parts, &*backend.open()?, size).during("cannot load the model")?;
+    let live = Live::new(parts, &*backend.open(console)?, size).during("cannot load the model")?;
     Ok(Painter::new(live))
 }
 

@@ -10,11 +10,10 @@ use laterna_tensor::Shape;
 
 use super::blob::Blobs;
 use super::error::EmitError;
-use super::mil::{
-    Binding, Constant, DataType, Literal, NamedType, Operation, Parameter, ValueType,
-};
+use super::mil::{Binding, Constant, DataType, Literal, NamedType, Operation, ValueType};
 use super::model::encode_constant;
 use super::names::Names;
+use super::package::Source;
 use super::weights::Recipe;
 
 /// Constants of fewer elements stand in the program, as coremltools has it.
@@ -52,6 +51,8 @@ pub(super) struct Block<'b, 's> {
     /// What the names of new values begin with: the node being written.
     pub scope: String,
     operations: Vec<Operation>,
+    /// Positions of the operations that compute something, and what they are written for.
+    sources: Vec<(usize, Arc<str>)>,
     constants: HashMap<(String, Vec<u8>), Var>,
 }
 
@@ -62,6 +63,7 @@ impl<'b, 's> Block<'b, 's> {
             names: Names::default(),
             scope: String::new(),
             operations: Vec::new(),
+            sources: Vec::new(),
             constants: HashMap::new(),
         }
     }
@@ -98,7 +100,7 @@ impl<'b, 's> Block<'b, 's> {
         types: &[ValueType],
     ) -> Vec<Var> {
         let results: Vec<_> = types.iter().map(|&ty| self.named(kind, ty, false)).collect();
-        self.operations.push(operation(kind, bound(inputs), &results));
+        self.computing(operation(kind, bound(inputs), &results));
         results
     }
 
@@ -109,8 +111,13 @@ impl<'b, 's> Block<'b, 's> {
         ty: ValueType,
     ) -> Var {
         let result = self.named(kind, ty, false);
-        self.operations.push(operation(kind, inputs, std::slice::from_ref(&result)));
+        self.computing(operation(kind, inputs, std::slice::from_ref(&result)));
         result
+    }
+
+    fn computing(&mut self, op: Operation) {
+        self.sources.push((self.operations.len(), self.scope.as_str().into()));
+        self.operations.push(op);
     }
 
     fn named(&mut self, kind: &str, ty: ValueType, fixed: bool) -> Var {
@@ -197,12 +204,6 @@ impl<'b, 's> Block<'b, 's> {
         Ok(self.constant(hint, Constant { ty, literal }))
     }
 
-    /// Numbers of operations that compute something, constants not counted.
-    pub fn computing(&self) -> usize {
-        let constant = |op: &&Operation| op.kind == "const" || op.kind.starts_with("constexpr");
-        self.operations.iter().filter(|op| !constant(op)).count()
-    }
-
     /// The first value that has more dimensions than Core ML takes, or none.
     pub fn check_ranks(&self) -> Result<(), EmitError> {
         let outputs = self.operations.iter().flat_map(|op| &op.outputs);
@@ -215,8 +216,12 @@ impl<'b, 's> Block<'b, 's> {
         }
     }
 
-    /// The operations, with the results renamed as the outputs want it.
-    pub fn finish(mut self, renamed: &HashMap<Arc<str>, Arc<str>>) -> Vec<Operation> {
+    /// The operations, with the results renamed as the outputs want it, and where
+    /// those that compute something come from.
+    pub fn finish(
+        mut self,
+        renamed: &HashMap<Arc<str>, Arc<str>>,
+    ) -> (Vec<Operation>, Vec<Source>) {
         let rename = |name: &mut Arc<str>| {
             if let Some(new) = renamed.get(name) {
                 *name = new.clone();
@@ -230,7 +235,10 @@ impl<'b, 's> Block<'b, 's> {
                 }
             }
         }
-        self.operations
+        let result = |position: usize| self.operations[position].outputs[0].name.clone();
+        let source = |(position, node)| Source { result: result(position), node };
+        let sources = self.sources.iter().cloned().map(source).collect();
+        (self.operations, sources)
     }
 }
 
@@ -246,10 +254,4 @@ fn operation(
     let named = |var: &Var| NamedType { name: var.name.clone(), ty: var.ty };
     let outputs = outputs.iter().map(named).collect();
     Operation { kind, inputs, outputs, attributes: BTreeMap::new() }
-}
-
-impl Parameter {
-    pub(super) fn of(var: &Var, image: bool) -> Self {
-        Self { value: NamedType { name: var.name.clone(), ty: var.ty }, image }
-    }
 }

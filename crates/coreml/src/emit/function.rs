@@ -8,13 +8,58 @@ use laterna_graph::{Graph, Origin, ValueId, WeightSource};
 use super::blob::Blobs;
 use super::block::{Block, Var};
 use super::error::EmitError;
-use super::lower::{Lowered, Lowering, Stored};
-use super::mil::{DataType, Function, Parameter, ValueType};
+use super::lower::{Lowered, Lowering, Stored, port_type};
+use super::mil::{DataType, Function, NamedType, Parameter};
+use super::names::Names;
 use super::options::Options;
-use super::{Entry, FunctionSummary};
+use super::{Entry, FunctionSummary, Outputs};
 
 /// A picture's numbers are 0 to 255 outside and -1 to 1 inside.
 const HALF_RANGE: f32 = 127.5;
+
+/// What a function takes and gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Interface {
+    /// Its inputs, each with its position among the graph's.
+    pub inputs: Vec<(usize, Parameter)>,
+    /// Its outputs, each with its position among the graph's.
+    pub outputs: Vec<(usize, Parameter)>,
+}
+
+/// The inputs and outputs that the function of a prepared graph has: Core ML
+/// loads none with an input that nothing reads.
+///
+/// # Errors
+/// If an input or output has a type that Core ML lacks.
+pub fn interface(entry: &Entry<'_>, graph: &Graph) -> Result<Interface, EmitError> {
+    let needed = needed(entry, graph);
+    let mut names = Names::default();
+    let mut parameter = |id: ValueId, own: &str, hint: &str| {
+        let image = entry.images.contains(&own);
+        let mut ty = port_type(graph, id)?;
+        if image {
+            ty.dtype = DataType::Fp32;
+        }
+        Ok::<_, EmitError>(Parameter { value: NamedType { name: names.unique(hint), ty }, image })
+    };
+    let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
+    let read = graph.inputs().iter().enumerate().filter(|(_, id)| needed[id.index()]);
+    for (position, &id) in read {
+        let name = &graph.value(id).name;
+        inputs.push((position, parameter(id, name, name)?));
+    }
+    for (position, (own, id)) in wanted(entry, graph) {
+        outputs.push((position, parameter(*id, own, &output_hint(graph, own))?));
+    }
+    Ok(Interface { inputs, outputs })
+}
+
+/// An output that is called like an input is `<name>_out`: names are unique in a
+/// function.
+fn output_hint(graph: &Graph, name: &str) -> String {
+    let taken = graph.inputs().iter().any(|&id| *graph.value(id).name == *name);
+    if taken { format!("{name}_out") } else { name.to_owned() }
+}
 
 /// The function, and what is to be told of it.
 pub(super) fn write(
@@ -27,28 +72,29 @@ pub(super) fn write(
     stored: &mut Stored<'_>,
 ) -> Result<(Function, FunctionSummary), EmitError> {
     check_images(entry, graph)?;
+    let interface = interface(entry, graph)?;
     let needed = needed(entry, graph);
     let block = Block::new(blobs);
     let mut lowering = Lowering::new(graph, source, options, block, stored);
-    let (inputs, unread) = declare_inputs(&mut lowering, entry, &needed)?;
-    let names = output_names(&mut lowering, entry);
+    reserve_names(&mut lowering, &interface);
+    declare_inputs(&mut lowering, &interface);
     for node in graph.nodes().iter().filter(|node| needed[node.output.index()]) {
         lowering.node(node)?;
     }
-    let outputs = finish_outputs(&mut lowering, entry, names, &inputs)?;
+    let renamed = finish_outputs(&mut lowering, &interface)?;
     lowering.block.check_ranks()?;
+    let parameters = |side: &[(usize, Parameter)]| side.iter().map(|(_, p)| p.clone()).collect();
+    let (inputs, outputs) = (parameters(&interface.inputs), parameters(&interface.outputs));
+    let unread = graph.inputs().iter().filter(|id| !needed[id.index()]);
+    let (written, operations) = lowering.block.finish(&renamed);
     let summary = FunctionSummary {
         name: name.to_owned(),
-        inputs: inputs.clone(),
-        outputs: outputs.parameters.clone(),
-        unread,
-        operations: lowering.block.computing(),
+        inputs: Vec::clone(&inputs),
+        outputs: Vec::clone(&outputs),
+        unread: unread.map(|&id| graph.value(id).name.to_string()).collect(),
+        operations,
     };
-    let operations = lowering.block.finish(&outputs.renamed);
-    Ok((
-        Function { name: name.to_owned(), inputs, outputs: outputs.parameters, operations },
-        summary,
-    ))
+    Ok((Function { name: name.to_owned(), inputs, outputs, operations: written }, summary))
 }
 
 /// Every image is an input or an output of that shape.
@@ -69,17 +115,26 @@ fn check_images(entry: &Entry<'_>, graph: &Graph) -> Result<(), EmitError> {
     Ok(())
 }
 
-fn wanted<'g>(entry: &Entry<'_>, graph: &'g Graph) -> Vec<&'g (Arc<str>, ValueId)> {
-    let is_input = |id| matches!(graph.value(id).origin, Origin::Input(_));
-    let left_out = |id| entry.computed_only && is_input(id);
-    graph.outputs().iter().filter(|&&(_, id)| !left_out(id)).collect()
+/// The outputs that the function has, each with its position among the graph's.
+fn wanted<'g>(
+    entry: &Entry<'_>,
+    graph: &'g Graph,
+) -> impl Iterator<Item = (usize, &'g (Arc<str>, ValueId))> {
+    let left_out = move |origin: &Origin, outputs| match origin {
+        Origin::Input(_) => outputs != Outputs::All,
+        Origin::Constant(_) => outputs == Outputs::Computed,
+        Origin::Node(_) => false,
+    };
+    let outputs = entry.outputs;
+    let all = graph.outputs().iter().enumerate();
+    all.filter(move |(_, (_, id))| !left_out(&graph.value(*id).origin, outputs))
 }
 
 /// Which values the outputs need: Core ML loads no function with an input that
 /// nothing reads.
 fn needed(entry: &Entry<'_>, graph: &Graph) -> Vec<bool> {
     let mut needed = vec![false; graph.values().len()];
-    wanted(entry, graph).iter().for_each(|(_, id)| needed[id.index()] = true);
+    wanted(entry, graph).for_each(|(_, (_, id))| needed[id.index()] = true);
     for node in graph.nodes().iter().rev() {
         if needed[node.output.index()] {
             node.inputs.iter().for_each(|id| needed[id.index()] = true);
@@ -88,28 +143,20 @@ fn needed(entry: &Entry<'_>, graph: &Graph) -> Vec<bool> {
     needed
 }
 
-/// The parameters, and the names of inputs that nothing reads.
-fn declare_inputs(
-    lowering: &mut Lowering<'_, '_, '_, '_>,
-    entry: &Entry<'_>,
-    needed: &[bool],
-) -> Lowered<(Vec<Parameter>, Vec<String>)> {
-    let graph = lowering.graph;
-    let (read, unread): (Vec<_>, Vec<_>) = graph.inputs().iter().partition(|id| needed[id.index()]);
-    let mut parameters = Vec::new();
-    for &id in read {
-        let image = entry.images.contains(&&*graph.value(id).name);
-        let name = lowering.block.reserve(&graph.value(id).name);
-        let mut ty = lowering.port_type(id)?;
-        if image {
-            ty.dtype = DataType::Fp32;
-        }
-        let var = Var { name, ty, fixed: false };
-        parameters.push(Parameter::of(&var, image));
-        let value = if image { from_image(lowering, &var) } else { var };
-        lowering.define(id, value);
+/// Takes the names of inputs and outputs before any result does.
+fn reserve_names(lowering: &mut Lowering<'_, '_, '_, '_>, interface: &Interface) {
+    for (_, parameter) in interface.inputs.iter().chain(&interface.outputs) {
+        lowering.block.reserve(&parameter.value.name);
     }
-    Ok((parameters, unread.iter().map(|&&id| graph.value(id).name.to_string()).collect()))
+}
+
+fn declare_inputs(lowering: &mut Lowering<'_, '_, '_, '_>, interface: &Interface) {
+    for (position, parameter) in &interface.inputs {
+        let NamedType { name, ty } = parameter.value.clone();
+        let var = Var { name, ty, fixed: false };
+        let value = if parameter.image { from_image(lowering, &var) } else { var };
+        lowering.define(lowering.graph.inputs()[*position], value);
+    }
 }
 
 /// 0..=255 as -1..=1. Core ML gives pictures in single precision.
@@ -134,45 +181,26 @@ fn to_image(lowering: &mut Lowering<'_, '_, '_, '_>, value: &Var) -> Var {
     block.clip(&shifted, &black, &white)
 }
 
-/// The outputs' names, taken before any result's. An output that is called like
-/// an input is `<name>_out`: names are unique in a function.
-fn output_names(lowering: &mut Lowering<'_, '_, '_, '_>, entry: &Entry<'_>) -> Vec<Arc<str>> {
-    let graph = lowering.graph;
-    let inputs: Vec<_> = graph.inputs().iter().map(|&id| graph.value(id).name.clone()).collect();
-    let outputs = wanted(entry, graph).into_iter().map(|(name, _)| name);
-    let hints = outputs
-        .map(|name| if inputs.contains(name) { format!("{name}_out") } else { name.to_string() });
-    hints.map(|hint| lowering.block.reserve(&hint)).collect()
-}
-
-struct Outputs {
-    parameters: Vec<Parameter>,
-    /// What results are called in the end.
-    renamed: HashMap<Arc<str>, Arc<str>>,
-}
-
+/// Writes what remains of the outputs; gives what results are called in the end.
 fn finish_outputs(
     lowering: &mut Lowering<'_, '_, '_, '_>,
-    entry: &Entry<'_>,
-    names: Vec<Arc<str>>,
-    inputs: &[Parameter],
-) -> Lowered<Outputs> {
-    let mut outputs = Outputs { parameters: Vec::new(), renamed: HashMap::new() };
-    for (name, (own, id)) in names.into_iter().zip(wanted(entry, lowering.graph)) {
-        lowering.block.scope = name.to_string();
-        let ty: ValueType = lowering.port_type(*id)?;
-        let mut var = lowering.plain(*id)?;
-        debug_assert_eq!(var.ty, ty);
-        let image = entry.images.contains(&&**own);
-        if image {
+    interface: &Interface,
+) -> Lowered<HashMap<Arc<str>, Arc<str>>> {
+    let mut renamed = HashMap::new();
+    for (position, Parameter { value, image }) in &interface.outputs {
+        let (_, id) = lowering.graph.outputs()[*position];
+        lowering.block.scope = value.name.to_string();
+        let mut var = lowering.plain(id)?;
+        if *image {
             var = to_image(lowering, &var);
         }
-        let is_input = inputs.iter().any(|input| input.value.name == var.name);
-        if var.fixed || is_input || outputs.renamed.contains_key(&var.name) {
+        debug_assert_eq!(var.ty, value.ty);
+        let mut inputs = interface.inputs.iter();
+        let is_input = inputs.any(|(_, input)| input.value.name == var.name);
+        if var.fixed || is_input || renamed.contains_key(&var.name) {
             var = lowering.block.identity(&var);
         }
-        outputs.renamed.insert(var.name.clone(), name.clone());
-        outputs.parameters.push(Parameter::of(&Var { name, ..var }, image));
+        renamed.insert(var.name, value.name.clone());
     }
-    Ok(outputs)
+    Ok(renamed)
 }

@@ -25,16 +25,17 @@ mod text;
 mod weights;
 mod wire;
 
-use std::io::Cursor;
+use std::io::{self, Cursor};
 
-use laterna_graph::passes::{self, Pass, fold, fuse, simplify};
+use laterna_graph::passes::{self, Pass, PassError, fold, fuse, simplify};
 use laterna_graph::{CompileOptions, Constant, Graph, Origin, WeightSource};
 
 pub use error::EmitError;
-pub use lower::Tally;
+pub use function::{Interface, interface};
+pub use lower::{Tally, is_written};
 pub use mil::{DataType, NamedType, Parameter, ValueType};
 pub use options::{Attention, GroupNorm, MIN_ELEMENTS, Options, QUERY_CHUNK, Target, WeightFormat};
-pub use package::{FunctionSummary, Summary, write};
+pub use package::{FunctionSummary, Source, Summary, write};
 pub use stored::as_stored;
 
 use blob::{Blobs, Sink};
@@ -51,14 +52,25 @@ pub struct Entry<'a> {
     /// Inputs and outputs, `[1, 3, height, width]` in -1..=1, that the caller
     /// gives and gets as BGRA pictures (`CVPixelBuffer`).
     pub images: &'a [&'a str],
-    /// Whether outputs that are inputs of the graph, unchanged, are left out.
-    pub computed_only: bool,
+    /// Which outputs the function has.
+    pub outputs: Outputs,
+}
+
+/// Which of a graph's outputs a function has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outputs {
+    /// Every one.
+    All,
+    /// Not those that are inputs of the graph, unchanged.
+    ButInputs,
+    /// Neither those nor constants: what takes a device.
+    Computed,
 }
 
 impl<'a> Entry<'a> {
     /// A function with every input and output as arrays.
     pub fn new(name: &'a str, graph: &'a Graph) -> Self {
-        Self { name, graph, images: &[], computed_only: false }
+        Self { name, graph, images: &[], outputs: Outputs::All }
     }
 }
 
@@ -80,6 +92,10 @@ pub struct Progress {
     /// Numbers of all weights; some are folded away and never stored.
     pub total: u64,
 }
+
+/// Which packages the code here writes: a package that was kept from an earlier
+/// revision may differ from what would be written now. A test pins the bytes.
+pub const REVISION: u32 = 1;
 
 /// What makes fewer operations for Core ML. Layouts and epilogues are its own
 /// business, so those passes stay out.
@@ -106,6 +122,19 @@ pub fn text(
     let mut file = Cursor::new(Vec::new());
     let compiled = compile(package, weights, options, &mut file, &mut |_| {})?;
     Ok(compiled.program.to_string())
+}
+
+/// What each operation of a package's functions is written for; nothing is stored.
+///
+/// # Errors
+/// As [`write()`], but for files.
+pub fn sources(
+    package: &Package<'_>,
+    weights: &dyn WeightSource,
+    options: &Options,
+) -> Result<Vec<Source>, EmitError> {
+    let compiled = compile(package, weights, options, &mut io::empty(), &mut |_| {})?;
+    Ok(compiled.functions.into_iter().flat_map(|function| function.operations).collect())
 }
 
 /// A package's program, its weights written.
@@ -174,7 +203,19 @@ fn check(package: &Package<'_>, options: &Options) -> Result<(), EmitError> {
 /// # Errors
 /// If a weight that is folded cannot be read.
 pub fn prepare(graph: &Graph, weights: &dyn WeightSource) -> Result<Graph, EmitError> {
-    Ok(passes::run(graph, PASSES, weights, &CompileOptions::default())?)
+    Ok(prepare_observed(graph, weights, &CompileOptions::default())?)
+}
+
+/// As [`prepare`]; tells the observer of `options` about each pass.
+///
+/// # Errors
+/// If a weight that is folded cannot be read.
+pub fn prepare_observed(
+    graph: &Graph,
+    weights: &dyn WeightSource,
+    options: &CompileOptions<'_>,
+) -> Result<Graph, PassError> {
+    passes::run(graph, PASSES, weights, options)
 }
 
 /// Numbers of a graph's constants.
@@ -184,4 +225,70 @@ fn numbers(graph: &Graph) -> u64 {
         Origin::Input(_) | Origin::Node(_) => false,
     });
     constants.map(|value| value.ty.shape.elements() as u64).sum()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
+mod tests {
+    use super::*;
+
+    use laterna_graph::{Builder, MemoryWeights, Rate, TensorType};
+    use laterna_tensor::Tensor;
+    use sha1::{Digest, Sha1};
+
+    /// What every form and several formats write something of.
+    fn graph() -> Graph {
+        let mut b = Builder::new("pinned");
+        let x = b.input("x", Rate::Frame, TensorType::f32([1, 4, 2, 2]));
+        let h = b.group_norm("norm", x, 2, 1e-5).unwrap();
+        let tokens = b.to_tokens("tokens", h).unwrap();
+        let q = b.linear("q", tokens, 4, true).unwrap();
+        let y = b.attention("attn", [q, tokens, tokens], 2, false).unwrap();
+        let picture = b.from_tokens("picture", y, 2, 2).unwrap();
+        let up = b.upsample_nearest("up", picture, 2).unwrap();
+        b.finish(&[("y", up)])
+    }
+
+    fn weights(graph: &Graph) -> MemoryWeights {
+        let mut weights = MemoryWeights::new();
+        for (name, ty) in graph.weights() {
+            // No function of the platform's: its last digits may differ.
+            let number = |i: usize| (i * 7 % 11) as f32 / 8.0 - 0.5;
+            let values = (0..ty.shape.elements()).map(number).collect();
+            weights.insert(&**name, &Tensor::from_f32(ty.shape, values).unwrap());
+        }
+        weights
+    }
+
+    fn writings() -> [Options; 4] {
+        let [old, new] = [Options::new(Target::MacOs14), Options::new(Target::MacOs15)];
+        let split = Options { attention: Attention::SplitEinsum, ..old };
+        let steps = Options { group_norm: GroupNorm::Steps, ..split };
+        let int8 = WeightFormat::Int8 { symmetric: false };
+        let int4 = WeightFormat::Int4 { block: 2 };
+        [
+            new,
+            Options { weights: int8, min_elements: 0, ..steps },
+            Options { weights: int4, min_elements: 0, ..new },
+            old,
+        ]
+    }
+
+    /// Compiled models are kept by what they were written from: whoever changes what is
+    /// written raises the revision, and puts the new digest here.
+    #[test]
+    fn other_bytes_are_another_revision() {
+        let graph = graph();
+        let weights = weights(&graph);
+        let mut hash = Sha1::new();
+        for options in writings() {
+            let package = Package { description: "pinned", entries: &[Entry::new("main", &graph)] };
+            let mut file = Cursor::new(Vec::new());
+            let compiled = compile(&package, &weights, &options, &mut file, &mut |_| ()).unwrap();
+            hash.update(model::serialize(&compiled.program, "pinned", "any"));
+            hash.update(file.into_inner());
+        }
+        let digest: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!((REVISION, digest.as_str()), (1, "14711719f1e3c4f9f58ac601e45b19447aa64bc2"));
+    }
 }

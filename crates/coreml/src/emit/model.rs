@@ -14,11 +14,11 @@ const WEIGHT_FILE: &str = "@model_path/weights/weight.bin";
 /// The name that a package's only function must have.
 pub(super) const MAIN: &str = "main";
 
-/// The whole file.
-pub(super) fn serialize(program: &Program, description: &str) -> Vec<u8> {
+/// The whole file; `version` is ours.
+pub(super) fn serialize(program: &Program, description: &str, version: &str) -> Vec<u8> {
     let model = Message::of(|model| {
         model.uint(1, program.target.specification());
-        model.message(2, |m| describe(m, program, description));
+        model.message(2, |m| describe(m, program, description, version));
         model.message(502, |m| write_program(m, program));
     });
     model.into_bytes()
@@ -26,7 +26,7 @@ pub(super) fn serialize(program: &Program, description: &str) -> Vec<u8> {
 
 /// A program of one function is described as a whole; Core ML refuses `functions`
 /// there, and wants them for several.
-fn describe(m: &mut Message, program: &Program, description: &str) {
+fn describe(m: &mut Message, program: &Program, description: &str, version: &str) {
     if let [only] = program.functions.as_slice() {
         only.inputs.iter().for_each(|input| m.message(1, |m| feature(m, input)));
         only.outputs.iter().for_each(|output| m.message(10, |m| feature(m, output)));
@@ -40,7 +40,7 @@ fn describe(m: &mut Message, program: &Program, description: &str) {
     }
     m.message(100, |metadata| {
         metadata.text(1, description);
-        metadata.entry_text(100, "laterna.version", env!("CARGO_PKG_VERSION"));
+        metadata.entry_text(100, "laterna.version", version);
     });
 }
 

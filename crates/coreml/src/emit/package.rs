@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::path::Path;
+use std::sync::Arc;
 
 use laterna_graph::WeightSource;
 use sha1::{Digest, Sha1};
@@ -43,8 +44,17 @@ pub struct FunctionSummary {
     pub outputs: Vec<Parameter>,
     /// Inputs of the graph that nothing reads: the function does not have them.
     pub unread: Vec<String>,
-    /// Operations, constants not counted.
-    pub operations: usize,
+    /// Where its operations come from, constants not counted.
+    pub operations: Vec<Source>,
+}
+
+/// An operation of a function, and what it was written for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The name of its first result.
+    pub result: Arc<str>,
+    /// The node of the graph, or the input or output.
+    pub node: Arc<str>,
 }
 
 /// Writes `path`, a folder whose name should end in `.mlpackage`. A package
@@ -115,7 +125,7 @@ fn fill(
     // A file system that allocates late reports a full disk only here.
     file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
 
-    let model = model::serialize(&compiled.program, package.description);
+    let model = model::serialize(&compiled.program, package.description, env!("CARGO_PKG_VERSION"));
     let content = Sha1::new().chain_update(&model).chain_update(compiled.weights.digest);
     fs::write(data.join(MODEL), &model).map_err(io)?;
     fs::write(root.join(MANIFEST), manifest(content)).map_err(io)?;

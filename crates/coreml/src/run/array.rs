@@ -3,101 +3,193 @@
 //! fp16 arrays are IOSurfaces, which processor, GPU and Neural Engine share; the
 //! latter writes into no other memory (Apple, WWDC22 Core ML lounge). A surface is
 //! the last axis wide and the product of the others high, and its rows may be
-//! padded. Other types are in memory that Core ML allocates.
+//! padded. Pictures are such surfaces too. Other types, and what is too large for a
+//! surface, are in memory that Core ML allocates.
 
 use std::ptr::NonNull;
 
 use half::f16;
-use objc2::AnyThread;
+use half::slice::HalfFloatSliceExt;
 use objc2::rc::Retained;
+use objc2::runtime::AnyObject;
+use objc2::{AnyThread, Message};
 use objc2_core_foundation::{CFDictionary, CFRetained, CFString, CFType};
-use objc2_core_ml::{MLMultiArray, MLMultiArrayDataType};
+use objc2_core_ml::{MLFeatureValue, MLMultiArray, MLMultiArrayDataType};
 use objc2_core_video::{
     CVPixelBuffer, CVPixelBufferCreate, CVPixelBufferGetBaseAddress, CVPixelBufferGetBytesPerRow,
     CVPixelBufferLockBaseAddress, CVPixelBufferLockFlags, CVPixelBufferUnlockBaseAddress,
-    kCVPixelBufferIOSurfacePropertiesKey, kCVPixelFormatType_OneComponent16Half,
+    kCVPixelBufferIOSurfacePropertiesKey, kCVPixelFormatType_32BGRA,
+    kCVPixelFormatType_OneComponent16Half,
 };
 use objc2_foundation::{NSArray, NSNumber};
 
 use super::compile::reason;
-use super::{Element, Feature, Rows, RunError};
+use super::{Element, Feature, PIXEL_BYTES, Rows, RunError, read_bgra, write_bgra};
 
-/// An input's or output's array.
+/// An input's or output's memory.
 pub(super) struct Array {
     pub feature: Feature,
-    pub object: Retained<MLMultiArray>,
-    /// The memory of fp16 arrays.
-    surface: Option<CFRetained<CVPixelBuffer>>,
+    object: Object,
     rows: Rows,
 }
 
+/// What Core ML is handed.
+enum Object {
+    Plain(Retained<MLMultiArray>),
+    Shared { array: Retained<MLMultiArray>, surface: CFRetained<CVPixelBuffer> },
+    Picture(CFRetained<CVPixelBuffer>),
+}
+
 impl Array {
-    /// An array of zeros.
+    /// Zeros.
     pub fn new(feature: &Feature) -> Result<Self, RunError> {
         match feature.element {
-            Element::F16 => Self::shared(feature),
-            Element::F32 => Self::plain(feature, MLMultiArrayDataType::Float32),
-            Element::I32 => Self::plain(feature, MLMultiArrayDataType::Int32),
+            // A surface may be larger than the system allows.
+            Element::F16 => Self::shared(feature)
+                .or_else(|_| Self::plain::<f16>(feature, MLMultiArrayDataType::Float16)),
+            Element::F32 => Self::plain::<f32>(feature, MLMultiArrayDataType::Float32),
+            Element::I32 => Self::plain::<i32>(feature, MLMultiArrayDataType::Int32),
+            Element::Bgra => Self::picture(feature),
         }
     }
 
     fn shared(feature: &Feature) -> Result<Self, RunError> {
         let dense = Rows::dense(&feature.shape);
-        let surface = surface(dense).map_err(|reason| refused(feature, reason))?;
-        let stride = CVPixelBufferGetBytesPerRow(&surface) / size_of::<f16>();
-        let rows = dense.with_stride(stride);
-        let rows = rows.ok_or_else(|| refused(feature, "its surface has overlapping rows"))?;
+        let format = kCVPixelFormatType_OneComponent16Half;
+        let surface = surface(dense.length, dense.count, format);
+        let surface = surface.map_err(|reason| refused(feature, reason))?;
+        let rows = with_stride(feature, dense, &surface, size_of::<f16>())?;
         let shape = numbers(&feature.shape);
-        let object = MLMultiArray::alloc();
+        let array = MLMultiArray::alloc();
         // SAFETY: the surface is of 16-bit floats, as high and wide as Core ML
         // demands for this shape.
-        let object = unsafe { MLMultiArray::initWithPixelBuffer_shape(object, &surface, &shape) };
-        Ok(Self { feature: feature.clone(), object, surface: Some(surface), rows })
+        let array = unsafe { MLMultiArray::initWithPixelBuffer_shape(array, &surface, &shape) };
+        Ok(Self { feature: feature.clone(), object: Object::Shared { array, surface }, rows })
     }
 
-    fn plain(feature: &Feature, dtype: MLMultiArrayDataType) -> Result<Self, RunError> {
+    /// `T` is the type that `dtype` names.
+    fn plain<T>(feature: &Feature, dtype: MLMultiArrayDataType) -> Result<Self, RunError> {
         let (object, shape) = (MLMultiArray::alloc(), numbers(&feature.shape));
         // SAFETY: the numbers are extents, which is all that is asked of them.
         let made = unsafe { MLMultiArray::initWithShape_dataType_error(object, &shape, dtype) };
         let object = made.map_err(|error| refused(feature, reason(&error)))?;
-        let bytes = feature.count() * size_of::<u32>();
-        // SAFETY: a fresh array owns dense memory for its elements, of four bytes each
-        // in both types, and leaves it uninitialised.
+        let bytes = feature.count() * size_of::<T>();
+        // SAFETY: a fresh array owns dense memory for its elements, and leaves it
+        // uninitialised.
         #[allow(deprecated, reason = "what replaces it is for memory that can move")]
         unsafe {
             object.dataPointer().cast::<u8>().write_bytes(0, bytes);
         }
         let rows = Rows::dense(&feature.shape);
-        Ok(Self { feature: feature.clone(), object, surface: None, rows })
+        Ok(Self { feature: feature.clone(), object: Object::Plain(object), rows })
+    }
+
+    fn picture(feature: &Feature) -> Result<Self, RunError> {
+        let &[1, 3, height, width] = feature.shape.as_slice() else {
+            return Err(refused(feature, "is no picture"));
+        };
+        let surface = surface(width, height, kCVPixelFormatType_32BGRA);
+        let surface = surface.map_err(|reason| refused(feature, reason))?;
+        let dense = Rows::dense(&[height, width * PIXEL_BYTES]);
+        let rows = with_stride(feature, dense, &surface, size_of::<u8>())?;
+        Ok(Self { feature: feature.clone(), object: Object::Picture(surface), rows })
+    }
+
+    /// What a prediction reads.
+    pub fn value(&self) -> Retained<MLFeatureValue> {
+        // SAFETY: the object is alive, and the value keeps it so.
+        unsafe {
+            match &self.object {
+                Object::Plain(array) | Object::Shared { array, .. } => {
+                    MLFeatureValue::featureValueWithMultiArray(array)
+                }
+                Object::Picture(surface) => MLFeatureValue::featureValueWithPixelBuffer(surface),
+            }
+        }
+    }
+
+    /// What a prediction writes into.
+    pub fn backing(&self) -> Retained<AnyObject> {
+        match &self.object {
+            Object::Plain(array) | Object::Shared { array, .. } => array.clone().into(),
+            Object::Picture(surface) => {
+                let object: &AnyObject = AsRef::<CFType>::as_ref(&**surface).as_ref();
+                object.retain()
+            }
+        }
+    }
+
+    /// Whether a prediction's result is in this memory.
+    pub fn is_behind(&self, value: &MLFeatureValue) -> bool {
+        match &self.object {
+            Object::Plain(array) | Object::Shared { array, .. } => {
+                // SAFETY: a plain getter.
+                let given = unsafe { value.multiArrayValue() };
+                given.is_some_and(|given| Retained::as_ptr(&given) == Retained::as_ptr(array))
+            }
+            Object::Picture(surface) => {
+                // SAFETY: a plain getter.
+                let given = unsafe { value.imageBufferValue() };
+                given.is_some_and(|given| std::ptr::eq(&raw const *given, &raw const **surface))
+            }
+        }
     }
 
     /// Writes every element; fp16 arrays round to nearest.
     pub fn write_f32(&mut self, values: &[f32]) -> Result<(), RunError> {
         let rows = self.checked(values.len())?;
         match self.feature.element {
-            Element::F16 => self.with(|bits| rows.scatter(values, bits, f16::from_f32)),
-            Element::F32 => self.with(|bits| rows.scatter(values, bits, |x: f32| x)),
-            Element::I32 => Err(refused(&self.feature, "holds integers, not f32")),
+            Element::F16 => self.with(|bits: &mut [f16]| {
+                rows.scatter(values, bits, |from, to| to.convert_from_f32_slice(from));
+            }),
+            Element::F32 => {
+                self.with(|bits| rows.scatter(values, bits, |from, to| to.copy_from_slice(from)))
+            }
+            Element::Bgra => self.with(|bytes| write_bgra(rows, values, bytes)),
+            Element::I32 => Err(refused(&self.feature, "holds integers, not fractions")),
         }
     }
 
     /// Writes every element.
-    pub fn write_i32(&mut self, values: &[i32]) -> Result<(), RunError> {
+    pub fn write_i64(&mut self, values: &[i64]) -> Result<(), RunError> {
         let rows = self.checked(values.len())?;
-        match self.feature.element {
-            Element::I32 => self.with(|bits| rows.scatter(values, bits, |x: i32| x)),
-            _ => Err(refused(&self.feature, "holds no integers")),
+        if self.feature.element != Element::I32 {
+            return Err(refused(&self.feature, "holds no integers"));
         }
+        if let Some(wide) = values.iter().find(|&&value| i32::try_from(value).is_err()) {
+            return Err(refused(&self.feature, format!("{wide} does not fit 32 bits")));
+        }
+        let narrow = |from: &[i64], to: &mut [i32]| {
+            to.iter_mut().zip(from).for_each(|(to, &from)| *to = from as i32);
+        };
+        self.with(|bits| rows.scatter(values, bits, narrow))
     }
 
     /// Reads every element.
     pub fn read_f32(&mut self, values: &mut [f32]) -> Result<(), RunError> {
         let rows = self.checked(values.len())?;
         match self.feature.element {
-            Element::F16 => self.with(|bits: &mut [f16]| rows.gather(bits, values, f16::to_f32)),
-            Element::F32 => self.with(|bits: &mut [f32]| rows.gather(bits, values, |x| x)),
-            Element::I32 => Err(refused(&self.feature, "holds integers, not f32")),
+            Element::F16 => self.with(|bits: &mut [f16]| {
+                rows.gather(bits, values, |from, to| from.convert_to_f32_slice(to));
+            }),
+            Element::F32 => self.with(|bits: &mut [f32]| {
+                rows.gather(bits, values, |from, to| to.copy_from_slice(from));
+            }),
+            Element::Bgra => self.with(|bytes: &mut [u8]| read_bgra(rows, bytes, values)),
+            Element::I32 => Err(refused(&self.feature, "holds integers, not fractions")),
         }
+    }
+
+    /// Reads every element.
+    pub fn read_i64(&mut self, values: &mut [i64]) -> Result<(), RunError> {
+        let rows = self.checked(values.len())?;
+        if self.feature.element != Element::I32 {
+            return Err(refused(&self.feature, "holds no integers"));
+        }
+        let widen = |from: &[i32], to: &mut [i64]| {
+            to.iter_mut().zip(from).for_each(|(to, &from)| *to = i64::from(from));
+        };
+        self.with(|bits: &mut [i32]| rows.gather(bits, values, widen))
     }
 
     fn checked(&self, given: usize) -> Result<Rows, RunError> {
@@ -108,18 +200,21 @@ impl Array {
         Err(refused(&self.feature, format!("{given} elements given, it has {wanted}")))
     }
 
-    /// Runs `body` on the array's memory, padding included, while no device uses it.
-    /// `T` is the type of the array's elements.
+    /// Runs `body` on the memory, padding included, while no device uses it. `T` is
+    /// the type of its elements, bytes for pictures.
     fn with<T>(&mut self, body: impl FnOnce(&mut [T])) -> Result<(), RunError> {
-        let lock = match &self.surface {
-            Some(surface) => Some(Lock::new(surface).map_err(|e| refused(&self.feature, e))?),
-            None => None,
+        let lock = match &self.object {
+            Object::Plain(_) => None,
+            Object::Shared { surface, .. } | Object::Picture(surface) => {
+                Some(Lock::new(surface).map_err(|reason| refused(&self.feature, reason))?)
+            }
         };
-        let base = match &lock {
-            Some(lock) => CVPixelBufferGetBaseAddress(lock.0),
+        let base = match (&lock, &self.object) {
+            (Some(lock), _) => CVPixelBufferGetBaseAddress(lock.0),
             // SAFETY: the array's memory is its own, dense, and lives as long as it.
             #[allow(deprecated, reason = "what replaces it is for memory that can move")]
-            None => unsafe { self.object.dataPointer() }.as_ptr(),
+            (None, Object::Plain(array)) => unsafe { array.dataPointer() }.as_ptr(),
+            (None, _) => std::ptr::null_mut(),
         };
         if base.is_null() || !base.cast::<T>().is_aligned() {
             return Err(refused(&self.feature, "its memory cannot be read"));
@@ -131,6 +226,17 @@ impl Array {
         body(unsafe { std::slice::from_raw_parts_mut(base.cast(), self.rows.extent()) });
         Ok(())
     }
+}
+
+/// The rows as far apart as the surface has them.
+fn with_stride(
+    feature: &Feature,
+    dense: Rows,
+    surface: &CVPixelBuffer,
+    element_bytes: usize,
+) -> Result<Rows, RunError> {
+    let stride = CVPixelBufferGetBytesPerRow(surface) / element_bytes;
+    dense.with_stride(stride).ok_or_else(|| refused(feature, "its surface has overlapping rows"))
 }
 
 /// A surface whose memory the processor may use while this lives.
@@ -151,8 +257,8 @@ impl Drop for Lock<'_> {
     }
 }
 
-/// A surface of 16-bit floats, `rows.count` high.
-fn surface(rows: Rows) -> Result<CFRetained<CVPixelBuffer>, String> {
+/// Memory that all devices share, in one of CoreVideo's pixel formats.
+fn surface(width: usize, height: usize, format: u32) -> Result<CFRetained<CVPixelBuffer>, String> {
     let nothing = CFDictionary::<CFString, CFType>::empty();
     // SAFETY: a constant of the framework.
     let key = unsafe { kCVPixelBufferIOSurfacePropertiesKey };
@@ -163,9 +269,9 @@ fn surface(rows: Rows) -> Result<CFRetained<CVPixelBuffer>, String> {
     let code = unsafe {
         CVPixelBufferCreate(
             None,
-            rows.length,
-            rows.count,
-            kCVPixelFormatType_OneComponent16Half,
+            width,
+            height,
+            format,
             Some(attributes.as_opaque()),
             NonNull::from(&mut buffer),
         )
@@ -173,7 +279,7 @@ fn surface(rows: Rows) -> Result<CFRetained<CVPixelBuffer>, String> {
     match NonNull::new(buffer) {
         // SAFETY: the buffer was created, so the caller owns a reference.
         Some(buffer) if code == 0 => Ok(unsafe { CFRetained::from_raw(buffer) }),
-        _ => Err(format!("no surface {} wide and {} high ({code})", rows.length, rows.count)),
+        _ => Err(format!("no surface {width} wide and {height} high ({code})")),
     }
 }
 

@@ -1,16 +1,15 @@
 //! Where compiled models lie, and which of them this machine has survived loading.
 //!
 //! Core ML keys its own cache of device code on the full path of the compiled
-//! model, so a model must always be loaded from the same place. Its name is a
-//! digest of the package's bytes and the system's build, which compiles anew after
-//! an update. Beside it lie two kinds of empty files: `.trying` while a load is
-//! under way, which a crash leaves behind, and `.loaded` after the first success.
+//! model, so a model must always be loaded from the same place. Its name is the
+//! key of what it was made from and the system's build, which compiles anew after
+//! an update. Beside it lie small files, for each kind of devices: `.loaded` after
+//! the first success, `.failed` with the words of a trial that ended badly, and
+//! `.trying` while a load in this process is under way, which a crash leaves behind.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-
-use sha1::{Digest, Sha1};
 
 use super::{ComputeUnits, RunError};
 
@@ -24,18 +23,40 @@ pub struct Cache {
 impl Cache {
     /// The cache in `folder` for a system; `build` is its build number ("23F79").
     pub fn new(folder: impl Into<PathBuf>, build: &str) -> Self {
-        let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-        Self { folder: folder.into(), build: build.chars().map(plain).collect() }
+        Self { folder: folder.into(), build: plain(build) }
     }
 
-    /// Where the compiled form of a package lies or will lie.
+    /// The folder, made if it was not there.
     ///
     /// # Errors
-    /// If the package cannot be read.
-    pub fn entry(&self, package: &Path) -> Result<Entry, RunError> {
-        let digest = digest(package)?;
-        Ok(Entry { model: self.folder.join(format!("{digest}-{}.mlmodelc", self.build)) })
+    /// If it cannot be made.
+    pub fn folder(&self) -> Result<&Path, RunError> {
+        fs::create_dir_all(&self.folder).map_err(RunError::io(&self.folder))?;
+        Ok(&self.folder)
     }
+
+    /// Where the compiled form of what has this key lies or will lie.
+    pub fn entry(&self, key: &str) -> Entry {
+        Entry { model: self.folder.join(format!("{}-{}.mlmodelc", plain(key), self.build)) }
+    }
+
+    /// Removes what was compiled by other systems from what has this key: nobody asks
+    /// for it again. What cannot be removed only takes room.
+    pub fn forget_other_systems(&self, key: &str) {
+        let (every, ours) = (format!("{}-", plain(key)), format!("{}-{}.", plain(key), self.build));
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(&every) && !name.starts_with(&ours) {
+                drop(fs::remove_dir_all(entry.path()).or_else(|_| fs::remove_file(entry.path())));
+            }
+        }
+    }
+}
+
+/// Nothing that leads out of a folder.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
 }
 
 /// A compiled model's place.
@@ -45,14 +66,16 @@ pub struct Entry {
 }
 
 /// What is known of loading a model for some devices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
     /// It has been loaded.
     Proven,
     /// It has not been tried.
     New,
-    /// The last try never ended.
+    /// The last try in a process like this one never ended.
     Crashed,
+    /// A trial ended badly, in these words.
+    Failed(String),
 }
 
 impl Entry {
@@ -94,7 +117,9 @@ impl Entry {
 
     /// What is known of loading it for `units`.
     pub fn trust(&self, units: ComputeUnits) -> Trust {
-        if self.marker(units, "loaded").exists() {
+        if let Ok(words) = fs::read_to_string(self.failed(units)) {
+            Trust::Failed(words)
+        } else if self.marker(units, "loaded").exists() {
             Trust::Proven
         } else if self.trying(units).exists() {
             Trust::Crashed
@@ -103,37 +128,55 @@ impl Entry {
         }
     }
 
-    /// The file that a crash leaves behind.
+    /// The file that a crash of this process leaves behind.
     pub fn trying(&self, units: ComputeUnits) -> PathBuf {
         self.marker(units, "trying")
     }
 
-    /// Remembers that a load begins.
+    /// The file that remembers a trial that ended badly.
+    pub fn failed(&self, units: ComputeUnits) -> PathBuf {
+        self.marker(units, "failed")
+    }
+
+    /// Remembers that a load in this process begins.
     ///
     /// # Errors
     /// If the marker cannot be written: without it a crash would be repeated.
     pub fn begin(&self, units: ComputeUnits) -> Result<(), RunError> {
-        let marker = self.trying(units);
-        fs::write(&marker, "").map_err(RunError::io(&marker))
+        write(&self.trying(units), "")
     }
 
-    /// Remembers that the load ended, and whether the model was loaded. A refusal
-    /// is no crash: it will be refused again, with the same words.
+    /// Remembers that the load in this process ended. A refusal is no crash: it will
+    /// be refused again, with the same words.
     ///
     /// # Errors
     /// If a marker cannot be written or removed.
     pub fn end(&self, units: ComputeUnits, loaded: bool) -> Result<(), RunError> {
         if loaded {
-            let marker = self.marker(units, "loaded");
-            fs::write(&marker, "").map_err(RunError::io(&marker))?;
+            self.prove(units)?;
         }
-        let marker = self.trying(units);
-        match fs::remove_file(&marker) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(RunError::io(&marker)(error))
-            }
-            _ => Ok(()),
+        remove(&self.trying(units))
+    }
+
+    /// Remembers that it can be loaded.
+    ///
+    /// # Errors
+    /// If the marker cannot be written.
+    pub fn prove(&self, units: ComputeUnits) -> Result<(), RunError> {
+        write(&self.marker(units, "loaded"), "")
+    }
+
+    /// Remembers how a trial ended, and removes the model unless other devices take it.
+    ///
+    /// # Errors
+    /// If the marker cannot be written.
+    pub fn condemn(&self, units: ComputeUnits, words: &str) -> Result<(), RunError> {
+        write(&self.failed(units), words)?;
+        if ComputeUnits::ALL.iter().all(|&units| self.trust(units) != Trust::Proven) {
+            // What cannot be removed only takes room.
+            drop(fs::remove_dir_all(&self.model));
         }
+        Ok(())
     }
 
     fn marker(&self, units: ComputeUnits, state: &str) -> PathBuf {
@@ -141,20 +184,18 @@ impl Entry {
     }
 }
 
-/// SHA-1 over every file's path and bytes, as [`crate::emit`] names what it writes.
-fn digest(package: &Path) -> Result<String, RunError> {
-    let mut files = Vec::new();
-    collect(package, &mut files)?;
-    files.sort();
-    let mut hash = Sha1::new();
-    for path in &files {
-        let name = path.strip_prefix(package).unwrap_or(path).to_string_lossy();
-        hash.update(name.as_bytes());
-        hash.update([0]);
-        let mut file = fs::File::open(path).map_err(RunError::io(path))?;
-        io::copy(&mut file, &mut hash).map_err(RunError::io(path))?;
+/// Whole or not at all: another process may be reading it.
+fn write(path: &Path, text: &str) -> Result<(), RunError> {
+    let partial = path.with_extension(format!("partial-{}", std::process::id()));
+    let written = fs::write(&partial, text).and_then(|()| fs::rename(&partial, path));
+    written.inspect_err(|_| drop(fs::remove_file(&partial))).map_err(RunError::io(path))
+}
+
+fn remove(path: &Path) -> Result<(), RunError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(RunError::io(path)(error)),
+        _ => Ok(()),
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), RunError> {
@@ -188,63 +229,70 @@ fn copy(from: &Path, to: &Path) -> Result<(), RunError> {
 mod tests {
     use super::*;
 
-    fn package(folder: &Path, weight: &[u8]) -> PathBuf {
-        let path = folder.join("model.mlpackage");
-        fs::create_dir_all(path.join("Data")).unwrap();
-        fs::write(path.join("Manifest.json"), "{}").unwrap();
-        fs::write(path.join("Data/weight.bin"), weight).unwrap();
+    fn compiled(folder: &Path, name: &str) -> PathBuf {
+        let path = folder.join(name);
+        fs::create_dir_all(path.join("weights")).unwrap();
+        fs::write(path.join("weights/weight.bin"), "w").unwrap();
         path
     }
 
     #[test]
-    fn an_entry_follows_the_bytes_and_the_system() {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::new(folder.path().join("cache"), "23F79");
-        let first = cache.entry(&package(folder.path(), b"one")).unwrap();
-        assert_eq!(cache.entry(&package(folder.path(), b"one")).unwrap(), first);
-        assert_ne!(cache.entry(&package(folder.path(), b"two")).unwrap(), first);
-        let later = Cache::new(folder.path().join("cache"), "24A1");
-        assert_ne!(later.entry(&package(folder.path(), b"one")).unwrap(), first);
-        assert!(first.model().to_str().unwrap().ends_with("-23F79.mlmodelc"));
+    fn an_entry_follows_the_key_and_the_system() {
+        let (cache, later) = (Cache::new("cache", "23F79"), Cache::new("cache", "24A1"));
+        let entry = cache.entry("0a1b");
+        assert_eq!(entry.model(), Path::new("cache/0a1b-23F79.mlmodelc"));
+        assert_ne!(cache.entry("0a1c"), entry);
+        assert_ne!(later.entry("0a1b"), entry);
     }
 
     #[test]
-    fn a_build_cannot_leave_the_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::new(folder.path(), "../x (y)");
-        let entry = cache.entry(&package(folder.path(), b"")).unwrap();
-        assert_eq!(entry.model().parent(), Some(folder.path()));
-    }
-
-    #[test]
-    fn a_missing_package_is_an_error() {
-        let cache = Cache::new("cache", "1");
-        let error = cache.entry(Path::new("missing.mlpackage")).unwrap_err().to_string();
-        assert!(error.starts_with("missing.mlpackage: "), "{error}");
+    fn neither_a_build_nor_a_key_can_leave_the_folder() {
+        let entry = Cache::new("cache", "../x (y)").entry("../../etc");
+        assert_eq!(entry.model().parent(), Some(Path::new("cache")));
     }
 
     #[test]
     fn a_compiled_model_is_moved_whole() {
         let folder = tempfile::tempdir().unwrap();
-        let entry = Cache::new(folder.path().join("cache"), "1")
-            .entry(&package(folder.path(), b"one"))
-            .unwrap();
-        for round in 0..2 {
-            let compiled = folder.path().join(format!("{round}.mlmodelc"));
-            fs::create_dir_all(compiled.join("weights")).unwrap();
-            fs::write(compiled.join("weights/weight.bin"), "w").unwrap();
-            entry.adopt(&compiled).unwrap();
+        let entry = Cache::new(folder.path().join("cache"), "1").entry("0");
+        for round in ["0.mlmodelc", "1.mlmodelc"] {
+            entry.adopt(&compiled(folder.path(), round)).unwrap();
             assert_eq!(fs::read(entry.model().join("weights/weight.bin")).unwrap(), b"w");
         }
         assert_eq!(fs::read_dir(folder.path().join("cache")).unwrap().count(), 1);
     }
 
     #[test]
+    fn models_of_other_systems_and_those_that_no_device_takes_go() {
+        let folder = tempfile::tempdir().unwrap();
+        for build in ["1", "2"] {
+            let entry = Cache::new(folder.path(), build).entry("0a");
+            entry.adopt(&compiled(folder.path(), "new")).unwrap();
+            entry.prove(ComputeUnits::Cpu).unwrap();
+        }
+        let cache = Cache::new(folder.path(), "2");
+        cache.forget_other_systems("0a");
+        let entry = cache.entry("0a");
+        assert!(entry.exists() && entry.trust(ComputeUnits::Cpu) == Trust::Proven);
+        let left = |prefix| {
+            let names = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name());
+            names.filter(|name| name.to_str().unwrap().starts_with(prefix)).count()
+        };
+        assert_eq!((left("0a-1"), left("0a-2")), (0, 2));
+        entry.condemn(ComputeUnits::All, "no").unwrap();
+        assert!(entry.exists());
+        let lost = cache.entry("0b");
+        lost.adopt(&compiled(folder.path(), "new")).unwrap();
+        lost.condemn(ComputeUnits::All, "no").unwrap();
+        assert!(!lost.exists());
+    }
+
+    #[test]
     fn copies_are_whole() {
         let folder = tempfile::tempdir().unwrap();
-        let source = package(folder.path(), b"bytes");
+        let source = compiled(folder.path(), "source");
         copy(&source, &folder.path().join("copy")).unwrap();
-        assert_eq!(digest(&folder.path().join("copy")).unwrap(), digest(&source).unwrap());
+        assert_eq!(fs::read(folder.path().join("copy/weights/weight.bin")).unwrap(), b"w");
     }
 
     #[test]
@@ -262,5 +310,8 @@ mod tests {
         entry.end(gpu, true).unwrap();
         assert_eq!(entry.trust(gpu), Trust::Proven);
         entry.end(cpu, false).unwrap();
+        entry.condemn(cpu, "signal 6").unwrap();
+        assert_eq!(entry.trust(cpu), Trust::Failed("signal 6".to_owned()));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 }

@@ -1,4 +1,4 @@
-//! Makes a package into a compiled model, once.
+//! Makes a package into a compiled model.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
@@ -8,33 +8,17 @@ use objc2::rc::Retained;
 use objc2_core_ml::MLModel;
 use objc2_foundation::{NSError, NSProcessInfo, NSURL};
 
-use super::{Cache, Entry, RunError, Stage};
-
-/// The package's entry in the cache in `folder`, compiled if it was not.
-///
-/// Core ML compiles into a temporary folder under the package's own name: packages
-/// that are compiled at the same time must have different names.
-pub(super) fn compiled(
-    package: &Path,
-    folder: &Path,
-    progress: &dyn Fn(Stage),
-) -> Result<Entry, RunError> {
-    let entry = Cache::new(folder, &system_build()).entry(package)?;
-    if !entry.exists() {
-        progress(Stage::Compiling);
-        entry.adopt(&compile(package)?)?;
-    }
-    Ok(entry)
-}
+use super::RunError;
 
 /// The system's build number: "23F79" of "Version 14.5 (Build 23F79)".
-fn system_build() -> String {
+pub(super) fn system_build() -> String {
     let version = NSProcessInfo::processInfo().operatingSystemVersionString().to_string();
     let build = version.split_once("Build ").map(|(_, rest)| rest.trim_end_matches(')'));
     build.unwrap_or(&version).to_owned()
 }
 
-fn compile(package: &Path) -> Result<PathBuf, RunError> {
+/// Core ML compiles into a temporary folder under the package's own name.
+pub(super) fn compile(package: &Path) -> Result<PathBuf, RunError> {
     const ACTION: &str = "compiling the package";
     let url = url(package)?;
     let (done, result) = sync_channel(1);

@@ -46,26 +46,64 @@ impl Rows {
         })
     }
 
-    /// Writes dense elements into padded rows, each through `convert`.
+    /// Writes dense elements into padded rows, a row at a time through `convert`.
     ///
     /// # Panics
     /// If a slice is shorter than the rows.
-    pub fn scatter<S: Copy, T>(self, dense: &[S], padded: &mut [T], convert: impl Fn(S) -> T) {
-        for (to, from) in self.pairs() {
-            for (target, &source) in padded[to].iter_mut().zip(&dense[from]) {
-                *target = convert(source);
+    pub fn scatter<S, T>(self, dense: &[S], padded: &mut [T], convert: impl Fn(&[S], &mut [T])) {
+        self.pairs().for_each(|(to, from)| convert(&dense[from], &mut padded[to]));
+    }
+
+    /// Reads padded rows into dense elements, a row at a time through `convert`.
+    ///
+    /// # Panics
+    /// If a slice is shorter than the rows.
+    pub fn gather<S, T>(self, padded: &[S], dense: &mut [T], convert: impl Fn(&[S], &mut [T])) {
+        self.pairs().for_each(|(from, to)| convert(&padded[from], &mut dense[to]));
+    }
+}
+
+/// Bytes of a pixel: blue, green, red, and one that is opaque.
+pub const PIXEL_BYTES: usize = 4;
+
+/// Where the channels of `[1, 3, height, width]` (red, green, blue) are in a pixel.
+const CHANNEL_BYTES: [usize; 3] = [2, 1, 0];
+
+/// A pixel's bytes as numbers in -1..=1 are rounded to 0..=255.
+const HALF_RANGE: f32 = 127.5;
+
+/// Writes `[1, 3, height, width]` in -1..=1 as BGRA pixels. `rows` are those of the
+/// picture's bytes; numbers beyond are limited, NaN is black.
+///
+/// # Panics
+/// If a slice is shorter than the picture.
+pub fn write_bgra(rows: Rows, planes: &[f32], bytes: &mut [u8]) {
+    let width = rows.length / PIXEL_BYTES;
+    let area = width * rows.count;
+    for (y, (padded, _)) in rows.pairs().enumerate() {
+        let (pixels, _) = bytes[padded].as_chunks_mut::<PIXEL_BYTES>();
+        for (x, pixel) in pixels.iter_mut().enumerate() {
+            pixel[3] = u8::MAX;
+            for (channel, &at) in CHANNEL_BYTES.iter().enumerate() {
+                let value = planes[channel * area + y * width + x];
+                pixel[at] = ((value + 1.0) * HALF_RANGE).round_ties_even() as u8;
             }
         }
     }
+}
 
-    /// Reads padded rows into dense elements, each through `convert`.
-    ///
-    /// # Panics
-    /// If a slice is shorter than the rows.
-    pub fn gather<S: Copy, T>(self, padded: &[S], dense: &mut [T], convert: impl Fn(S) -> T) {
-        for (from, to) in self.pairs() {
-            for (target, &source) in dense[to].iter_mut().zip(&padded[from]) {
-                *target = convert(source);
+/// Reads BGRA pixels as `[1, 3, height, width]` in -1..=1.
+///
+/// # Panics
+/// If a slice is shorter than the picture.
+pub fn read_bgra(rows: Rows, bytes: &[u8], planes: &mut [f32]) {
+    let width = rows.length / PIXEL_BYTES;
+    let area = width * rows.count;
+    for (y, (padded, _)) in rows.pairs().enumerate() {
+        let (pixels, _) = bytes[padded].as_chunks::<PIXEL_BYTES>();
+        for (x, pixel) in pixels.iter().enumerate() {
+            for (channel, &at) in CHANNEL_BYTES.iter().enumerate() {
+                planes[channel * area + y * width + x] = f32::from(pixel[at]) / HALF_RANGE - 1.0;
             }
         }
     }
@@ -88,11 +126,32 @@ mod tests {
         let rows = Rows::dense(&[2, 3]).with_stride(4).unwrap();
         assert_eq!(rows.extent(), 7);
         let mut padded = [-1; 7];
-        rows.scatter(&[1, 2, 3, 4, 5, 6], &mut padded, |x: i8| i32::from(x));
+        rows.scatter(&[1, 2, 3, 4, 5, 6], &mut padded, |from, to| to.copy_from_slice(from));
         assert_eq!(padded, [1, 2, 3, -1, 4, 5, 6]);
-        let mut dense = [0i64; 6];
-        rows.gather(&padded, &mut dense, i64::from);
+        let mut dense = [0; 6];
+        rows.gather(&padded, &mut dense, |from, to| to.copy_from_slice(from));
         assert_eq!(dense, [1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn pixels_are_blue_green_red() {
+        let rows = Rows::dense(&[2, 2 * PIXEL_BYTES]).with_stride(3 * PIXEL_BYTES).unwrap();
+        // Red, green and blue of the four pixels.
+        let red = [-1.0, 1.0, 0.0, -3.0];
+        let green = [1.0, -1.0, 0.2, f32::NAN];
+        let blue = [-1.0, -1.0, -0.2, 3.0];
+        let planes = [red, green, blue].concat();
+        let mut bytes = [7; 20];
+        write_bgra(rows, &planes, &mut bytes);
+        assert_eq!(bytes[..8], [0, 255, 0, 255, 0, 0, 255, 255]);
+        assert_eq!(bytes[8..12], [7; 4]);
+        assert_eq!(bytes[12..], [102, 153, 128, 255, 255, 0, 0, 255]);
+        let mut read = [0.0; 12];
+        read_bgra(rows, &bytes, &mut read);
+        let expected = [-1.0, 1.0, 0.5 / 127.5, -1.0, 1.0, -1.0, 0.2, -1.0, -1.0, -1.0, -0.2, 1.0];
+        for (found, expected) in read.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        }
     }
 
     #[test]

@@ -1,24 +1,49 @@
 //! A loaded model with its arrays: write inputs, predict, read outputs.
 
-use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use objc2::AnyThread;
 use objc2::rc::{Retained, autoreleasepool};
 use objc2::runtime::{AnyObject, ProtocolObject};
-use objc2_core_ml::{
-    MLDictionaryFeatureProvider, MLFeatureProvider, MLFeatureValue, MLModel, MLPredictionOptions,
-};
+use objc2_core_ml::{MLDictionaryFeatureProvider, MLFeatureProvider, MLModel, MLPredictionOptions};
 use objc2_foundation::{NSDictionary, NSString};
 
 use super::array::{Array, refused};
 use super::compile::reason;
-use super::{Interface, RunError};
+use super::{Interface, Opened, Predictor, RunError};
 
-/// A model and the memory of its inputs and outputs, which is used anew by each
+/// A loaded model.
+pub(super) struct Model {
+    model: Arc<Mutex<Handle>>,
+    interface: Interface,
+}
+
+/// A model that one thread at a time uses, as Core ML demands.
+struct Handle(Retained<MLModel>);
+
+// SAFETY: the object does not belong to the thread that made it, and the lock around
+// it keeps it to one thread at a time.
+unsafe impl Send for Handle {}
+
+impl Model {
+    pub fn new(model: Retained<MLModel>, interface: Interface) -> Self {
+        Self { model: Arc::new(Mutex::new(Handle(model))), interface }
+    }
+}
+
+impl Opened for Model {
+    fn predictor(&self) -> Result<Box<dyn Predictor>, RunError> {
+        autoreleasepool(|_| {
+            let arrays = Arrays::new(self.model.clone(), &self.interface)?;
+            Ok(Box::new(arrays) as Box<dyn Predictor>)
+        })
+    }
+}
+
+/// The memory of a model's inputs and outputs, which is used anew by each
 /// prediction.
-pub struct Model {
-    path: PathBuf,
-    model: Retained<MLModel>,
+struct Arrays {
+    model: Arc<Mutex<Handle>>,
     inputs: Vec<Array>,
     outputs: Vec<Array>,
     names: Vec<Retained<NSString>>,
@@ -26,81 +51,17 @@ pub struct Model {
     options: Retained<MLPredictionOptions>,
 }
 
-// SAFETY: a model is used by one thread at a time, as Core ML demands: every use of
-// it takes `&mut self`. Its arrays are shared with nobody, and none of the objects
-// belongs to the thread that made it.
-unsafe impl Send for Model {}
+// SAFETY: every use takes `&mut self`. The arrays are shared with nobody, and none of
+// the objects belongs to the thread that made it.
+unsafe impl Send for Arrays {}
 
-impl Model {
-    /// Gives the model that was loaded from `path` arrays for its inputs and outputs.
-    pub(super) fn new(
-        path: &Path,
-        model: Retained<MLModel>,
-        interface: &Interface,
-    ) -> Result<Self, RunError> {
+impl Arrays {
+    fn new(model: Arc<Mutex<Handle>>, interface: &Interface) -> Result<Self, RunError> {
         let inputs = interface.inputs.iter().map(Array::new).collect::<Result<Vec<_>, _>>()?;
         let outputs = interface.outputs.iter().map(Array::new).collect::<Result<Vec<_>, _>>()?;
         let names = outputs.iter().map(|a| NSString::from_str(&a.feature.name)).collect();
         let (provider, options) = (provider(&inputs)?, options(&outputs));
-        Ok(Self { path: path.to_owned(), model, inputs, outputs, names, provider, options })
-    }
-
-    /// The compiled model, for [`super::placement`].
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Writes the input of that index; fp16 inputs round to nearest.
-    ///
-    /// # Errors
-    /// If the length or the type does not fit.
-    ///
-    /// # Panics
-    /// If there is no such input.
-    pub fn write_f32(&mut self, input: usize, values: &[f32]) -> Result<(), RunError> {
-        self.inputs[input].write_f32(values)
-    }
-
-    /// As [`Model::write_f32`], for integers.
-    ///
-    /// # Errors
-    /// If the length or the type does not fit.
-    ///
-    /// # Panics
-    /// If there is no such input.
-    pub fn write_i32(&mut self, input: usize, values: &[i32]) -> Result<(), RunError> {
-        self.inputs[input].write_i32(values)
-    }
-
-    /// Reads the output of that index, as the last prediction left it.
-    ///
-    /// # Errors
-    /// If the length or the type does not fit.
-    ///
-    /// # Panics
-    /// If there is no such output.
-    pub fn read_f32(&mut self, output: usize, values: &mut [f32]) -> Result<(), RunError> {
-        self.outputs[output].read_f32(values)
-    }
-
-    /// Computes the outputs from the inputs.
-    ///
-    /// # Errors
-    /// If Core ML fails, or writes an output elsewhere than into its array.
-    pub fn predict(&mut self) -> Result<(), RunError> {
-        // What Core ML allocates in a prediction is freed with the pool.
-        autoreleasepool(|_| {
-            // SAFETY: inputs and outputs have the shapes that the model was built with;
-            // if not, Core ML gives an error.
-            let predicted = unsafe {
-                self.model.predictionFromFeatures_options_error(&self.provider, &self.options)
-            };
-            let predicted = predicted.map_err(|error| RunError::CoreMl {
-                action: "running the model",
-                reason: reason(&error),
-            })?;
-            self.check_backings(&predicted)
-        })
+        Ok(Self { model, inputs, outputs, names, provider, options })
     }
 
     /// Core ML may ignore a backing without a word; then the array holds old values.
@@ -109,11 +70,9 @@ impl Model {
         predicted: &ProtocolObject<dyn MLFeatureProvider>,
     ) -> Result<(), RunError> {
         for (array, name) in self.outputs.iter().zip(&self.names) {
-            // SAFETY: plain getters.
-            let given = unsafe { predicted.featureValueForName(name) }
-                .and_then(|value| unsafe { value.multiArrayValue() });
-            match given {
-                Some(given) if Retained::as_ptr(&given) == Retained::as_ptr(&array.object) => {}
+            // SAFETY: a plain getter.
+            match unsafe { predicted.featureValueForName(name) } {
+                Some(value) if array.is_behind(&value) => {}
                 Some(_) => return Err(refused(&array.feature, "Core ML did not use its array")),
                 None => return Err(refused(&array.feature, "the model has no such output")),
             }
@@ -122,11 +81,45 @@ impl Model {
     }
 }
 
+impl Predictor for Arrays {
+    fn write_f32(&mut self, input: usize, values: &[f32]) -> Result<(), RunError> {
+        self.inputs[input].write_f32(values)
+    }
+
+    fn write_i64(&mut self, input: usize, values: &[i64]) -> Result<(), RunError> {
+        self.inputs[input].write_i64(values)
+    }
+
+    fn predict(&mut self) -> Result<(), RunError> {
+        // What Core ML allocates in a prediction is freed with the pool.
+        autoreleasepool(|_| {
+            // A prediction that panicked left nothing half done in the model.
+            let model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
+            // SAFETY: inputs and outputs have the shapes that the model was built with;
+            // if not, Core ML gives an error.
+            let predicted = unsafe {
+                model.0.predictionFromFeatures_options_error(&self.provider, &self.options)
+            };
+            drop(model);
+            let predicted = predicted.map_err(|error| RunError::CoreMl {
+                action: "running the model",
+                reason: reason(&error),
+            })?;
+            self.check_backings(&predicted)
+        })
+    }
+
+    fn read_f32(&mut self, output: usize, values: &mut [f32]) -> Result<(), RunError> {
+        self.outputs[output].read_f32(values)
+    }
+
+    fn read_i64(&mut self, output: usize, values: &mut [i64]) -> Result<(), RunError> {
+        self.outputs[output].read_i64(values)
+    }
+}
+
 fn provider(inputs: &[Array]) -> Result<Retained<ProtocolObject<dyn MLFeatureProvider>>, RunError> {
-    // SAFETY: the array is alive, and the value keeps it so.
-    let value =
-        |array: &Array| unsafe { MLFeatureValue::featureValueWithMultiArray(&array.object) };
-    let features = dictionary(inputs, |array| value(array).into());
+    let features = dictionary(inputs, |array| array.value().into());
     let provider = MLDictionaryFeatureProvider::alloc();
     // SAFETY: every value of the dictionary is a feature value.
     let made =
@@ -139,9 +132,9 @@ fn provider(inputs: &[Array]) -> Result<Retained<ProtocolObject<dyn MLFeaturePro
 }
 
 fn options(outputs: &[Array]) -> Retained<MLPredictionOptions> {
-    let backings = dictionary(outputs, |array| array.object.clone().into());
-    // SAFETY: every value of the dictionary is an array, which is one of the kinds
-    // of backings.
+    let backings = dictionary(outputs, Array::backing);
+    // SAFETY: every value of the dictionary is an array or a pixel buffer, the kinds of
+    // backings.
     unsafe {
         let options = MLPredictionOptions::new();
         options.setOutputBackings(&backings);

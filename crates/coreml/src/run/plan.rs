@@ -1,7 +1,5 @@
-//! Which device Core ML means to run each operation on: a silent retreat to the
-//! processor is the usual reason for a slow model.
+//! Which device Core ML means to run each operation on.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
@@ -16,26 +14,15 @@ use objc2_foundation::{NSArray, NSError, NSObjectProtocol, NSString};
 
 use super::compile::{refusal, url};
 use super::load::configuration;
-use super::{Options, RunError};
+use super::{Options, Placed, Placement, RunError, Unit};
 
 const ACTION: &str = "asking where operations run";
-
-/// How many operations each device gets. Constants have no device.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Placement {
-    /// Operations on the GPU.
-    pub gpu: usize,
-    /// Operations on the Neural Engine.
-    pub neural_engine: usize,
-    /// Operations on the processor, by type.
-    pub cpu: BTreeMap<String, usize>,
-}
 
 /// The placement of a compiled model's function, "main" by default.
 ///
 /// # Errors
 /// If the system is older than macOS 14.4, or Core ML gives no plan.
-pub fn placement(model: &Path, options: &Options) -> Result<Placement, RunError> {
+pub(super) fn placement(model: &Path, options: &Options) -> Result<Placement, RunError> {
     if !available!(macos = 14.4) {
         return Err(RunError::System { feature: "the plan of a model", version: "14.4" });
     }
@@ -43,11 +30,8 @@ pub fn placement(model: &Path, options: &Options) -> Result<Placement, RunError>
         let plan = plan(model, options)?;
         let name = options.function.as_deref().unwrap_or("main");
         let operations = operations(&plan, name).ok_or_else(|| refusal(ACTION, None))?;
-        let mut placement = Placement::default();
-        for operation in operations.iter() {
-            place(&plan, &operation, &mut placement);
-        }
-        Ok(placement)
+        let placed = operations.iter().filter_map(|operation| place(&plan, &operation));
+        Ok(Placement(placed.collect()))
     })
 }
 
@@ -91,22 +75,25 @@ struct Owned(Retained<MLComputePlan>);
 // reference.
 unsafe impl Send for Owned {}
 
-fn place(
-    plan: &MLComputePlan,
-    operation: &MLModelStructureProgramOperation,
-    placement: &mut Placement,
-) {
+/// None for constants, which have no device, and for devices that are new to us.
+fn place(plan: &MLComputePlan, operation: &MLModelStructureProgramOperation) -> Option<Placed> {
     // SAFETY: plain getters; the operation is the plan's.
-    let Some(usage) = (unsafe { plan.computeDeviceUsageForMLProgramOperation(operation) }) else {
-        return;
+    let device = unsafe {
+        plan.computeDeviceUsageForMLProgramOperation(operation)?.preferredComputeDevice()
     };
+    let units = [
+        (MLCPUComputeDevice::class(), Unit::Cpu),
+        (MLGPUComputeDevice::class(), Unit::Gpu),
+        (MLNeuralEngineComputeDevice::class(), Unit::NeuralEngine),
+    ];
+    let (_, unit) = units.into_iter().find(|(class, _)| device.isKindOfClass(class))?;
     // SAFETY: as above.
-    let (device, name) = unsafe { (usage.preferredComputeDevice(), operation.operatorName()) };
-    if device.isKindOfClass(MLGPUComputeDevice::class()) {
-        placement.gpu += 1;
-    } else if device.isKindOfClass(MLNeuralEngineComputeDevice::class()) {
-        placement.neural_engine += 1;
-    } else if device.isKindOfClass(MLCPUComputeDevice::class()) {
-        *placement.cpu.entry(name.to_string()).or_default() += 1;
-    }
+    let (name, result, cost) = unsafe {
+        (
+            operation.operatorName().to_string(),
+            operation.outputs().firstObject().map(|output| output.name().to_string()),
+            plan.estimatedCostOfMLProgramOperation(operation).map(|cost| cost.weight()),
+        )
+    };
+    Some(Placed { operation: name, result: result.unwrap_or_default(), unit, cost })
 }

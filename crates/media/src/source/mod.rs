@@ -27,7 +27,7 @@ pub mod synthetic;
 mod threaded;
 mod y4m;
 
-pub use camera::{CameraFormat, CameraMode};
+pub use camera::{CameraFormat, CameraMode, camera_permission};
 pub use error::SourceError;
 pub use ffmpeg::Ffmpeg;
 pub use kinds::{Device, Info, KINDS, Kind, Opened, list, open};

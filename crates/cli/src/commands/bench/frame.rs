@@ -107,6 +107,12 @@ impl Bench {
         self.program.frame().summary()
     }
 
+    /// The last picture, `[1, 3, height, width]`.
+    #[cfg(any(target_os = "macos", test))]
+    pub fn output(&self) -> &Tensor {
+        &self.output
+    }
+
     /// The digest of the output's f32 values.
     pub fn output_hash(&self) -> u64 {
         let mut digest = Digest::default();

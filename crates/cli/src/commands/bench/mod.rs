@@ -1,6 +1,6 @@
 //! `laterna bench`: measures the one-step frame, picture in, picture out.
 
-mod frame;
+pub mod frame;
 mod report;
 
 use std::time::Instant;
@@ -65,7 +65,8 @@ pub fn run(args: &Args, console: &Console) -> Result<(), Failure> {
     let ceiling_gflops = args.backend.measure_ceiling()?;
     let spinner = console.spinner("loading the model");
     let start = Instant::now();
-    let mut bench = Bench::load(&model, size, args.strength, &*args.backend.open()?, console)?;
+    let mut bench =
+        Bench::load(&model, size, args.strength, &*args.backend.open(console)?, console)?;
     let load_s = start.elapsed().as_secs_f64();
     drop(spinner);
 

@@ -20,7 +20,7 @@ pub struct Report<'a> {
     /// From the command's start to the first frame.
     pub load_s: f64,
     /// What the arithmetic units can do at most.
-    pub ceiling_gflops: f64,
+    pub ceiling_gflops: Option<f64>,
     /// The most memory that the process held, if the system tells.
     pub peak_bytes: Option<u64>,
     /// The frames.
@@ -47,8 +47,9 @@ impl Row {
         Self { name: name.to_owned(), median_ms, p95_ms, flops }
     }
 
-    fn gflops(&self) -> f64 {
-        self.flops as f64 / 1e6 / self.median_ms.max(f64::MIN_POSITIVE)
+    /// None where no time was measured: a device may tell only the whole's.
+    fn gflops(&self) -> Option<f64> {
+        (self.median_ms > 0.0).then(|| self.flops as f64 / 1e6 / self.median_ms)
     }
 
     fn json(&self) -> Value {
@@ -96,7 +97,7 @@ impl Report<'_> {
                 self.backend
             ),
             format!("prompt        synthetic embedding\nload          {:.2} s", self.load_s),
-            format!("ceiling       {:.1} GFLOP/s, measured", self.ceiling_gflops),
+            format!("ceiling       {}", self.ceiling()),
             format!("peak memory   {peak}"),
             format!("weights       {} packed", mib(summary.weight_bytes as u64)),
             format!("arena         {}", mib(summary.arena_bytes as u64)),
@@ -108,7 +109,8 @@ impl Report<'_> {
     /// Every layer's time.
     pub fn layers(&self) -> String {
         let rows = self.layer_rows().map(|(row, node)| {
-            let rate = if row.flops > 0 { format!("{:.1}", row.gflops()) } else { String::new() };
+            let rate = row.gflops().filter(|_| row.flops > 0);
+            let rate = rate.map_or_else(String::new, |rate| format!("{rate:.1}"));
             let time = format!("{:.3}", row.median_ms);
             vec![
                 time,
@@ -145,7 +147,7 @@ impl Report<'_> {
             "frame": frame.json(),
             "stages": self.stages().iter().map(Row::json).collect::<Vec<_>>(),
             "ceiling_gflops": self.ceiling_gflops,
-            "share_of_ceiling": frame.gflops() / self.ceiling_gflops,
+            "share_of_ceiling": self.share_of_ceiling(&frame),
             "peak_bytes": self.peak_bytes,
             "weight_bytes": summary.weight_bytes,
             "arena_bytes": summary.arena_bytes,
@@ -164,14 +166,24 @@ impl Report<'_> {
         value
     }
 
+    fn ceiling(&self) -> String {
+        let measured = |gflops| format!("{gflops:.1} GFLOP/s, measured");
+        self.ceiling_gflops.map_or_else(|| "unknown".to_owned(), measured)
+    }
+
+    fn share_of_ceiling(&self, row: &Row) -> Option<f64> {
+        Some(row.gflops()? / self.ceiling_gflops?)
+    }
+
     fn cells(&self, row: &Row) -> Vec<String> {
+        let share = self.share_of_ceiling(row);
         vec![
             row.name.clone(),
             format!("{:.2}", row.median_ms),
             format!("{:.2}", row.p95_ms),
             gflop(row.flops),
-            format!("{:.1}", row.gflops()),
-            format!("{:.0} %", 100.0 * row.gflops() / self.ceiling_gflops),
+            row.gflops().map_or_else(String::new, |rate| format!("{rate:.1}")),
+            share.map_or_else(String::new, |share| format!("{:.0} %", 100.0 * share)),
         ]
     }
 

@@ -61,7 +61,7 @@ pub fn run(args: &Args, console: &Console) -> Result<(), Failure> {
     let inputs = Tensors::read(&args.inputs)?;
     warn_of_others(component, &inputs, console);
     let call = (component.call)(&model, &inputs)?;
-    let backend = args.backend.open()?;
+    let backend = args.backend.open(console)?;
     let weights = model.weights(&[component.folder], console)?;
     let outputs = evaluate(&*backend, &call, &weights, console)?;
     let named: Vec<(&str, TensorView<'_>)> =

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 use laterna_coreml::emit::{
-    self, Attention, EmitError, Entry, GroupNorm, MIN_ELEMENTS, Options, Package, Target,
+    self, Attention, EmitError, Entry, GroupNorm, MIN_ELEMENTS, Options, Outputs, Package, Target,
     WeightFormat,
 };
 use laterna_diffusion::session::Size;
@@ -215,7 +215,7 @@ fn export(
         .iter()
         .map(|(name, graph)| Entry {
             images: if args.images { part.images } else { &[] },
-            computed_only: true,
+            outputs: Outputs::ButInputs,
             ..Entry::new(name, graph)
         })
         .collect();

@@ -39,7 +39,7 @@ fn rows(written: &Written) -> Vec<Vec<String>> {
     let Summary { functions, model_bytes, weight_bytes, tally } = &written.summary;
     let row = |(index, function): (usize, &FunctionSummary)| {
         let name = written.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut row = vec![name, function.name.clone(), grouped(function.operations as u64)];
+        let mut row = vec![name, function.name.clone(), grouped(function.operations.len() as u64)];
         if index == 0 {
             row.extend([mib(*model_bytes), mib(*weight_bytes)]);
             row.extend([tally.chosen.1, tally.kept.1].map(grouped));
@@ -77,7 +77,7 @@ fn package(written: &Written) -> Value {
 fn function(function: &FunctionSummary) -> Value {
     json!({
         "name": function.name,
-        "operations": function.operations,
+        "operations": function.operations.len(),
         "inputs": function.inputs.iter().map(parameter).collect::<Vec<_>>(),
         "outputs": function.outputs.iter().map(parameter).collect::<Vec<_>>(),
         "left_out": function.unread,

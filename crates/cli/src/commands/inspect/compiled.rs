@@ -10,7 +10,7 @@ use laterna_graph::plan::{Needs, Place, Plan};
 use laterna_graph::{CompileOptions, Graph, Node, Program, WeightSource, dump};
 
 use crate::backends::BackendArgs;
-use crate::console::print;
+use crate::console::{Console, print};
 use crate::error::{Cause, During, Failure};
 use crate::networks::Network;
 use crate::table::{Align, gflop, mib, table};
@@ -24,8 +24,9 @@ pub fn passes(
     network: &Network,
     weights: &dyn WeightSource,
     only: Option<&str>,
+    console: &Console,
 ) -> Result<(), Failure> {
-    let (_, stages) = compile(backend, network, weights)?;
+    let (_, stages) = compile(backend, network, weights, console)?;
     let Some(only) = only else {
         return stages.iter().try_for_each(|(name, graph)| print_stage("after", name, graph));
     };
@@ -55,8 +56,9 @@ pub fn plan(
     backend: &BackendArgs,
     network: &Network,
     weights: &dyn WeightSource,
+    console: &Console,
 ) -> Result<(), Failure> {
-    let (program, stages) = compile(backend, network, weights)?;
+    let (program, stages) = compile(backend, network, weights, console)?;
     let Some((_, graph)) = stages.last() else {
         return Err(Failure::input("cannot show the plan", "the backend runs no passes"));
     };
@@ -113,7 +115,8 @@ fn place(place: &Place) -> String {
     }
 }
 
-/// Prints the kernel of every node.
+/// Prints the kernel of every node: of Core ML, which device each of its operations
+/// gets.
 ///
 /// # Errors
 /// If it cannot be compiled.
@@ -121,8 +124,10 @@ pub fn kernels(
     backend: &BackendArgs,
     network: &Network,
     weights: &dyn WeightSource,
+    console: &Console,
 ) -> Result<(), Failure> {
-    let (program, _) = compile(backend, network, weights)?;
+    let backend = BackendArgs { placement: true, ..backend.clone() };
+    let (program, _) = compile(&backend, network, weights, console)?;
     let row = |node: &laterna_graph::NodeSummary| {
         let (kernel, shape) = (node.kernel.clone(), node.shape.to_string());
         vec![node.op.to_owned(), kernel, shape, gflop(node.flops), node.name.to_string()]
@@ -144,6 +149,7 @@ fn compile(
     backend: &BackendArgs,
     network: &Network,
     weights: &dyn WeightSource,
+    console: &Console,
 ) -> Result<(Arc<dyn Program>, Stages), Failure> {
     let stages = RefCell::new(Vec::new());
     let observer = |stage: &str, graph: &Graph| {
@@ -151,7 +157,7 @@ fn compile(
     };
     let options = CompileOptions { observer: Some(&observer) };
     let program = backend
-        .open()?
+        .open(console)?
         .compile(&network.graph, weights, &options)
         .during(format_args!("cannot compile {}", network.name))?;
     Ok((program, stages.into_inner()))

@@ -29,6 +29,7 @@ Examples:
   laterna inspect sdxs-512-0.9 --graph vae.decode --pass residual
   laterna inspect sdxs-512-0.9 --plan unet
   laterna inspect sdxs-512-0.9 --kernels vae.encode
+  laterna inspect sdxs-512-0.9 --kernels unet --backend coreml
 
 Networks: vae.encode, vae.decode, unet, text_encoder, text_encoder_2.")]
 pub struct Args {
@@ -53,7 +54,7 @@ pub struct Args {
     /// Show where every value of a network lies in memory.
     #[arg(long, value_name = "NETWORK", group = "view", conflicts_with = "json")]
     plan: Option<String>,
-    /// Show the kernel chosen for every node of a network.
+    /// Show the kernel chosen for every node of a network, or the device that Core ML chooses.
     #[arg(long, value_name = "NETWORK", group = "view", conflicts_with = "json")]
     kernels: Option<String>,
     #[command(flatten)]
@@ -74,15 +75,17 @@ pub fn run(args: &Args, console: &Console) -> Result<(), Failure> {
             return print(dump(&network.graph));
         }
         let weights = subject.weights(network, console)?;
-        return compiled::passes(&args.backend, network, &*weights, args.pass.as_deref());
+        return compiled::passes(&args.backend, network, &*weights, args.pass.as_deref(), console);
     }
     if let Some(name) = &args.plan {
         let network = find(&networks, name)?;
-        return compiled::plan(&args.backend, network, &*subject.weights(network, console)?);
+        let weights = subject.weights(network, console)?;
+        return compiled::plan(&args.backend, network, &*weights, console);
     }
     if let Some(name) = &args.kernels {
         let network = find(&networks, name)?;
-        return compiled::kernels(&args.backend, network, &*subject.weights(network, console)?);
+        let weights = subject.weights(network, console)?;
+        return compiled::kernels(&args.backend, network, &*weights, console);
     }
     if args.json {
         print(format_args!("{:#}", json(size, &networks)))

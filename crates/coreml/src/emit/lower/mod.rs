@@ -209,17 +209,17 @@ impl<'l, 'b, 's, 'p> Lowering<'l, 'b, 's, 'p> {
     fn writes_flat(&self) -> bool {
         self.options.attention == Attention::SplitEinsum
     }
+}
 
-    /// Type of an input or output of the graph.
-    pub fn port_type(&self, id: ValueId) -> Lowered<ValueType> {
-        let ty = self.graph.ty(id);
-        let name = &self.graph.value(id).name;
-        if ty.shape.rank() == 0 || ty.shape.contains(&0) {
-            let reason = format!("Core ML has no {ty} at an input or output");
-            return Err(EmitError::unsupported(name, reason));
-        }
-        Ok(ValueType::new(data_type(name, ty.dtype)?, ty.shape))
+/// Type of an input or output of the graph.
+pub(super) fn port_type(graph: &Graph, id: ValueId) -> Lowered<ValueType> {
+    let ty = graph.ty(id);
+    let name = &graph.value(id).name;
+    if ty.shape.rank() == 0 || ty.shape.contains(&0) {
+        let reason = format!("Core ML has no {ty} at an input or output");
+        return Err(EmitError::unsupported(name, reason));
     }
+    Ok(ValueType::new(data_type(name, ty.dtype)?, ty.shape))
 }
 
 /// Half precision for every kind of fraction, 32 bits for whole numbers: Core ML
@@ -230,6 +230,12 @@ fn data_type(node: &str, dtype: DType) -> Lowered<DataType> {
         DType::I64 => Ok(DataType::Int32),
         other => Err(EmitError::unsupported(node, format!("Core ML computes with no {other}"))),
     }
+}
+
+/// Whether an operation is written where it stands. Others only move numbers: they
+/// are part of what reads them.
+pub fn is_written(op: &Op) -> bool {
+    !moves_only(op)
 }
 
 fn moves_only(op: &Op) -> bool {

@@ -69,16 +69,33 @@ pub(super) fn list() -> Vec<Device> {
     devices().into_iter().map(describe).collect()
 }
 
+const FORBIDDEN: &str = "no permission: allow the terminal in System Settings, Privacy, Camera";
+
 /// Whether the user lets this program see: the system asks when a camera is first
 /// opened.
 fn allowed() -> Result<(), &'static str> {
-    let Some(video) = video() else { return Err("this system has no video") };
-    // SAFETY: the media type is AVMediaTypeVideo, one of the two that may be asked.
-    let status = unsafe { AVCaptureDevice::authorizationStatusForMediaType(video) };
+    let Some(status) = status() else { return Err("this system has no video") };
     if status == AVAuthorizationStatus::Denied || status == AVAuthorizationStatus::Restricted {
-        return Err("no permission: allow the terminal in System Settings, Privacy, Camera");
+        return Err(FORBIDDEN);
     }
     Ok(())
+}
+
+/// The same for people, who are not asked by it.
+pub(super) fn permission() -> &'static str {
+    match status() {
+        None => "this system has no video",
+        Some(AVAuthorizationStatus::Authorized) => "given",
+        Some(AVAuthorizationStatus::NotDetermined) => {
+            "not asked yet: macOS asks for the terminal when a camera is first opened"
+        }
+        Some(_) => FORBIDDEN,
+    }
+}
+
+fn status() -> Option<AVAuthorizationStatus> {
+    // SAFETY: the media type is AVMediaTypeVideo, one of the two that may be asked.
+    Some(unsafe { AVCaptureDevice::authorizationStatusForMediaType(video()?) })
 }
 
 fn video() -> Option<&'static AVMediaType> {

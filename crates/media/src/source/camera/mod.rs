@@ -41,6 +41,15 @@ pub(super) const KIND: Kind = Kind {
     list: Some(system::list),
 };
 
+/// Whether the system lets this program use cameras, where it can be asked without
+/// asking the user.
+pub fn camera_permission() -> Option<&'static str> {
+    #[cfg(target_os = "macos")]
+    return Some(system::permission());
+    #[cfg(not(target_os = "macos"))]
+    None
+}
+
 /// If none is wanted.
 #[cfg(any(target_os = "linux", target_os = "macos", windows))]
 const SIZE: Size = Size::new(640, 480);

@@ -1,5 +1,7 @@
 //! `laterna doctor`: what this machine has, and what would be used by default.
 
+mod selftest;
+
 use std::path::PathBuf;
 
 use laterna_kernels::{Isa, pool};
@@ -8,8 +10,8 @@ use laterna_media::source::{self, Device, Ffmpeg};
 use laterna_weights::Hub;
 use serde_json::{Map, Value, json};
 
-use crate::backends::{BackendArgs, REGISTRY};
-use crate::console::print;
+use crate::backends::{BackendArgs, present};
+use crate::console::{Console, print};
 use crate::error::Failure;
 use crate::machine;
 use crate::model::{STARTER, built_in_bytes};
@@ -20,18 +22,25 @@ use crate::table::mib;
 #[command(after_help = "\
 Examples:
   laterna doctor
-  laterna doctor --json")]
+  laterna doctor --json
+  laterna doctor --coreml-selftest > report.txt")]
 pub struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Check on a Mac all that Core ML must do, and print a report to send with an issue.
+    #[arg(long)]
+    coreml_selftest: bool,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// If stdout cannot be written.
-pub fn run(args: &Args) -> Result<(), Failure> {
+/// If stdout cannot be written, or Core ML does not do what it must.
+pub fn run(args: &Args, console: &Console) -> Result<(), Failure> {
+    if args.coreml_selftest {
+        return selftest::run(args.json, console);
+    }
     let sections = [
         ("laterna", program()),
         ("cpu", cpu()),
@@ -125,14 +134,23 @@ fn memory() -> Facts {
 }
 
 fn backends() -> Facts {
-    let mut facts: Vec<_> = REGISTRY.iter().map(|entry| (entry.name, json!(entry.about))).collect();
+    let mut facts: Vec<_> = present().map(|entry| (entry.name, json!(entry.about))).collect();
+    #[cfg(target_os = "macos")]
+    facts.push((
+        "compiled_models",
+        json!(
+            crate::backends::coreml_cache().map_or_else(
+                |error| format!("none: {error}"),
+                |folder| folder.display().to_string()
+            )
+        ),
+    ));
     facts.push(("default", json!(default_backend())));
     Facts(facts)
 }
 
 fn default_backend() -> String {
-    let usual = BackendArgs { backend: "cpu".to_owned(), threads: None };
-    usual.describe().unwrap_or_else(|error| format!("none: {error}"))
+    BackendArgs::default().describe().unwrap_or_else(|error| format!("none: {error}"))
 }
 
 fn models() -> Facts {
@@ -155,11 +173,12 @@ fn models() -> Facts {
 }
 
 fn media() -> Facts {
-    Facts(vec![
-        (CAMERAS, cameras(&source::list())),
-        ("ffmpeg", ffmpeg(Ffmpeg::find())),
-        ("virtual_cameras", virtual_cameras()),
-    ])
+    let permission = source::camera_permission().map(|told| ("camera_permission", json!(told)));
+    let mut facts = vec![(CAMERAS, cameras(&source::list()))];
+    facts.extend(permission);
+    facts.push(("ffmpeg", ffmpeg(Ffmpeg::find())));
+    facts.push(("virtual_cameras", virtual_cameras()));
+    Facts(facts)
 }
 
 /// What can be read as `camera:PATH`; on systems without device files the path is

@@ -1,0 +1,154 @@
+//! The devices that can run a model: the one place that names concrete
+//! backends. Adding one is a row in [`REGISTRY`].
+
+mod coreml;
+
+use std::time::Duration;
+
+use clap::Args;
+use laterna_coreml::run::ComputeUnits;
+use laterna_cpu::{CpuBackend, CpuOptions};
+use laterna_graph::Backend;
+use laterna_kernels::{Isa, Pool, ceiling};
+
+use crate::console::Console;
+use crate::error::{During, Failure};
+
+pub use coreml::units;
+#[cfg(target_os = "macos")]
+pub use coreml::{cache as coreml_cache, prober as coreml_prober};
+
+/// Where and how to compute.
+#[derive(Args, Clone, Debug)]
+pub struct BackendArgs {
+    /// What computes: `cpu`, or on a Mac `coreml`.
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub backend: String,
+    /// Threads that compute [default: the number of physical cores].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// The devices that `--backend coreml` may use: cpu, cpu-gpu, cpu-ne (the Neural Engine), all.
+    #[arg(long, value_name = "UNITS", value_parser = units, default_value = "cpu-gpu")]
+    pub compute_units: ComputeUnits,
+    /// Whether the kernels of a summary tell where Core ML runs them.
+    #[arg(skip)]
+    #[cfg_attr(not(target_os = "macos"), allow(dead_code, reason = "Core ML alone is asked"))]
+    pub placement: bool,
+}
+
+impl Default for BackendArgs {
+    fn default() -> Self {
+        Self {
+            backend: "cpu".to_owned(),
+            threads: None,
+            compute_units: ComputeUnits::default(),
+            placement: false,
+        }
+    }
+}
+
+type Made = Result<Box<dyn Backend>, Failure>;
+
+/// A backend that can be chosen by name.
+pub struct Entry {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it is.
+    pub about: &'static str,
+    /// Why it is not on this system, and what can be done instead.
+    pub absent: Option<[&'static str; 2]>,
+    describe: fn(&BackendArgs) -> Result<String, Failure>,
+    make: fn(&BackendArgs, &Console) -> Made,
+    ceiling: fn(&BackendArgs) -> Result<Option<f64>, Failure>,
+}
+
+/// Every backend, the preferred ones first.
+pub const REGISTRY: &[Entry] = &[
+    Entry {
+        name: "cpu",
+        about: "SIMD kernels on all cores",
+        absent: None,
+        describe: describe_cpu,
+        make: cpu,
+        ceiling: cpu_ceiling,
+    },
+    Entry {
+        name: laterna_coreml::backend::NAME,
+        about: "Core ML on the GPU and the Neural Engine, in half precision",
+        absent: coreml::ABSENT,
+        describe: coreml::describe,
+        make: coreml::open,
+        // Which device computes, and what it can do at most, Core ML does not tell.
+        ceiling: |_| Ok(None),
+    },
+];
+
+/// The backends of this system.
+pub fn present() -> impl Iterator<Item = &'static Entry> {
+    REGISTRY.iter().filter(|entry| entry.absent.is_none())
+}
+
+impl BackendArgs {
+    /// The backend chosen.
+    ///
+    /// # Errors
+    /// If there is none of that name, or it cannot be used here.
+    pub fn open(&self, console: &Console) -> Result<Box<dyn Backend>, Failure> {
+        (self.entry()?.make)(self, console)
+    }
+
+    /// What computes, with all of this machine that its results may depend on.
+    ///
+    /// # Errors
+    /// As [`BackendArgs::open`].
+    pub fn describe(&self) -> Result<String, Failure> {
+        (self.entry()?.describe)(self)
+    }
+
+    /// What the device's arithmetic units can do at most, measured now, in
+    /// f32 GFLOP/s; none where that cannot be known.
+    ///
+    /// # Errors
+    /// As [`BackendArgs::open`].
+    pub fn measure_ceiling(&self) -> Result<Option<f64>, Failure> {
+        (self.entry()?.ceiling)(self)
+    }
+
+    fn entry(&self) -> Result<&'static Entry, Failure> {
+        let what = || format!("--backend {}", self.backend);
+        let entry = REGISTRY.iter().find(|entry| entry.name == self.backend);
+        let entry = entry.ok_or_else(|| {
+            let known: Vec<_> = present().map(|entry| entry.name).collect();
+            let why = format!("there is no backend of this name, only {}", known.join(", "));
+            Failure::input(what(), why)
+        })?;
+        match entry.absent {
+            None => Ok(entry),
+            Some([why, hint]) => Err(Failure::input(what(), why).hint(hint)),
+        }
+    }
+}
+
+fn cpu(args: &BackendArgs, _: &Console) -> Result<Box<dyn Backend>, Failure> {
+    Ok(Box::new(open_cpu(args)?))
+}
+
+fn describe_cpu(args: &BackendArgs) -> Result<String, Failure> {
+    let cpu = open_cpu(args)?;
+    Ok(format!("cpu: {} on {} threads", cpu.isa().name(), cpu.threads()))
+}
+
+fn open_cpu(args: &BackendArgs) -> Result<CpuBackend, Failure> {
+    let options = CpuOptions { threads: args.threads.map(usize::from), isa: None };
+    CpuBackend::new(options).during("cannot use the CPU backend")
+}
+
+/// Long enough for a busy core to reach its steady clock.
+const CEILING_BUDGET: Duration = Duration::from_millis(500);
+
+fn cpu_ceiling(args: &BackendArgs) -> Result<Option<f64>, Failure> {
+    let isa = Isa::detect().during("cannot use the CPU backend")?;
+    let threads = args.threads.map(usize::from);
+    let pool = threads.map_or_else(Pool::with_physical_cores, Pool::new);
+    Ok(Some(ceiling::measure_gflops(&pool, isa, CEILING_BUDGET)))
+}

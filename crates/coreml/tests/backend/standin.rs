@@ -1,0 +1,236 @@
+//! A device that stands in for Core ML: it keeps packages as they are, and the
+//! graph's interpreter computes what they hold.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use laterna_coreml::backend::{CoreMlBackend, CoreMlOptions, Event};
+use laterna_coreml::emit::{self, Entry, Outputs, Target, WeightFormat};
+use laterna_coreml::run::{
+    Device, Interface, Opened, Options, Placed, Placement, Predictor, Prober, RunError, Unit,
+};
+use laterna_graph::{
+    Backend, CompileError, CompileOptions, Graph, MemoryWeights, Op, OpFacts, Program, Support,
+    WeightSource, reference,
+};
+use laterna_tensor::{Tensor, TensorData};
+
+/// The device. It must be told what a package holds before it is opened.
+#[derive(Default)]
+pub struct StandIn {
+    pub holds: Mutex<Option<Arc<Held>>>,
+    pub compiled: AtomicUsize,
+    pub opened: AtomicUsize,
+    /// Refuses to compile packages.
+    pub refuses: bool,
+    /// Predictions fail.
+    pub fails: bool,
+    /// What is computed is too large by this part.
+    pub error: f32,
+    /// Of macOS 14.
+    pub old: bool,
+}
+
+/// What a package holds: the graph as it is written.
+pub struct Held {
+    graph: Graph,
+    weights: MemoryWeights,
+    interface: emit::Interface,
+    fails: bool,
+    factor: f32,
+}
+
+impl StandIn {
+    /// What is opened next. Weights are exact unless the format is about that.
+    pub fn told(&self, entry: &Entry<'_>, weights: &dyn WeightSource, written: &emit::Options) {
+        let mut copied = MemoryWeights::new();
+        for (name, _) in entry.graph.weights() {
+            copied.insert(&**name, &Tensor::from_raw(&weights.read(name).unwrap()));
+        }
+        let prepared = emit::prepare(entry.graph, weights).unwrap();
+        // What Core ML cannot take is not opened.
+        let Ok(interface) = emit::interface(entry, &prepared) else { return };
+        let graph = match written.weights {
+            WeightFormat::Fp16 => prepared,
+            _ => emit::as_stored(entry.graph, weights, written).unwrap(),
+        };
+        let (fails, factor) = (self.fails, 1.0 + self.error);
+        let held = Held { graph, weights: copied, interface, fails, factor };
+        *self.holds.lock().unwrap() = Some(Arc::new(held));
+    }
+}
+
+fn refusal(reason: &str) -> RunError {
+    RunError::CoreMl { action: "standing in", reason: reason.to_owned() }
+}
+
+impl Device for StandIn {
+    fn build(&self) -> String {
+        "1A".to_owned()
+    }
+
+    fn target(&self) -> Target {
+        if self.old { Target::MacOs14 } else { Target::MacOs15 }
+    }
+
+    fn compile(&self, package: &Path) -> Result<PathBuf, RunError> {
+        self.compiled.fetch_add(1, Ordering::Relaxed);
+        if self.refuses {
+            return Err(refusal("no package is good enough"));
+        }
+        let compiled = package.with_extension("mlmodelc");
+        copy(package, &compiled);
+        Ok(compiled)
+    }
+
+    fn open(
+        &self,
+        model: &Path,
+        interface: &Interface,
+        _: &Options,
+    ) -> Result<Box<dyn Opened>, RunError> {
+        assert!(model.join("Manifest.json").is_file(), "{}", model.display());
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        let held = self.holds.lock().unwrap().clone().expect("told before");
+        assert_eq!(&Interface::from(&held.interface), interface);
+        Ok(Box::new(Resident(held)))
+    }
+
+    /// Every operation of the interpreter's graph on the GPU, but for the first.
+    fn placement(&self, _: &Path, _: &Options) -> Result<Placement, RunError> {
+        let placed = |(unit, result): (Unit, &str)| Placed {
+            operation: "some".to_owned(),
+            result: result.to_owned(),
+            unit,
+            cost: Some(0.25),
+        };
+        let results = [(Unit::Cpu, "first_linear"), (Unit::Gpu, "y"), (Unit::Gpu, "elsewhere")];
+        Ok(Placement(results.into_iter().map(placed).collect()))
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+struct Resident(Arc<Held>);
+
+impl Opened for Resident {
+    fn predictor(&self) -> Result<Box<dyn Predictor>, RunError> {
+        let inputs = self.0.graph.inputs().iter().map(|&id| {
+            let ty = self.0.graph.ty(id);
+            match ty.dtype {
+                laterna_tensor::DType::I64 => {
+                    Tensor::from_i64(ty.shape, vec![0; ty.shape.elements()]).unwrap()
+                }
+                _ => Tensor::zeros(ty.shape),
+            }
+        });
+        Ok(Box::new(Interpreted {
+            held: self.0.clone(),
+            inputs: inputs.collect(),
+            outputs: Vec::new(),
+        }))
+    }
+}
+
+struct Interpreted {
+    held: Arc<Held>,
+    inputs: Vec<Tensor>,
+    outputs: Vec<Tensor>,
+}
+
+impl Interpreted {
+    fn set(&mut self, input: usize, data: TensorData) -> Result<(), RunError> {
+        let (position, _) = self.held.interface.inputs[input];
+        let given = Tensor::new(self.inputs[position].shape(), data).unwrap();
+        self.inputs[position] = given;
+        Ok(())
+    }
+
+    fn output(&self, output: usize) -> &Tensor {
+        &self.outputs[self.held.interface.outputs[output].0]
+    }
+}
+
+impl Predictor for Interpreted {
+    fn write_f32(&mut self, input: usize, values: &[f32]) -> Result<(), RunError> {
+        self.set(input, TensorData::F32(values.to_vec()))
+    }
+
+    fn write_i64(&mut self, input: usize, values: &[i64]) -> Result<(), RunError> {
+        self.set(input, TensorData::I64(values.to_vec()))
+    }
+
+    fn predict(&mut self) -> Result<(), RunError> {
+        if self.held.fails {
+            return Err(refusal("the device is gone"));
+        }
+        let Held { graph, weights, .. } = &*self.held;
+        let outputs = reference::run(graph, weights, &self.inputs);
+        self.outputs = outputs.map_err(|error| refusal(&error.to_string()))?;
+        Ok(())
+    }
+
+    fn read_f32(&mut self, output: usize, values: &mut [f32]) -> Result<(), RunError> {
+        let computed = self.output(output).as_f32().unwrap().iter();
+        values.iter_mut().zip(computed).for_each(|(to, &from)| *to = from * self.held.factor);
+        Ok(())
+    }
+
+    fn read_i64(&mut self, output: usize, values: &mut [i64]) -> Result<(), RunError> {
+        values.copy_from_slice(self.output(output).as_i64().unwrap());
+        Ok(())
+    }
+}
+
+/// The backend on a device that is told each graph before the backend compiles it.
+pub struct Tested {
+    pub device: Arc<StandIn>,
+    pub backend: CoreMlBackend,
+    pub events: Arc<Mutex<Vec<Event>>>,
+}
+
+impl Tested {
+    pub fn new(device: StandIn, options: CoreMlOptions, prober: Option<Box<Prober>>) -> Self {
+        let device = Arc::new(device);
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let heard = events.clone();
+        let listener = Box::new(move |event| heard.lock().unwrap().push(event));
+        let backend = CoreMlBackend::new(device.clone(), options, prober, listener);
+        Self { device, backend, events }
+    }
+}
+
+impl Backend for Tested {
+    fn name(&self) -> &'static str {
+        self.backend.name()
+    }
+
+    fn supports(&self, op: &Op, facts: OpFacts<'_>) -> Support {
+        self.backend.supports(op, facts)
+    }
+
+    fn compile(
+        &self,
+        graph: &Graph,
+        weights: &dyn WeightSource,
+        options: &CompileOptions<'_>,
+    ) -> Result<Arc<dyn Program>, CompileError> {
+        if graph.weights().all(|(name, _)| weights.info(name).is_some()) {
+            let entry = Entry { outputs: Outputs::Computed, ..Entry::new("main", graph) };
+            self.device.told(&entry, weights, &emit::Options::new(self.device.target()));
+        }
+        self.backend.compile(graph, weights, options)
+    }
+}

@@ -28,12 +28,12 @@ mod testing;
 pub use aligned::AlignedBuffer;
 pub use attention::{AttentionShape, Tokens, attention, attention_scratch_len};
 pub use conv::{
-    ConvShape, Padding, Winograd, WinogradWeights, conv2d, conv2d_grouped, conv2d_winograd,
-    winograd_scratch_len,
+    ConvShape, Padding, Winograd, WinogradWeights, conv2d, conv2d_bf16, conv2d_grouped,
+    conv2d_winograd, winograd_scratch_len,
 };
 pub use gemm::{
-    BatchBias, Epilogue, MatmulShape, PackedWeights, ReadWeights, Residual, WeightShape, linear,
-    matmul, matmul_scratch_len,
+    BatchBias, Epilogue, MatmulShape, PackedWeights, Precision, ReadWeights, Residual, WeightShape,
+    bf16_scratch_len, linear, linear_bf16, matmul, matmul_scratch_len,
 };
 pub use isa::{Isa, IsaError};
 pub use math::Activation;

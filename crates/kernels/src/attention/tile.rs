@@ -3,7 +3,7 @@
 use super::scores::KeyPanels;
 use super::{AttentionShape, Job};
 use crate::gemm::driver::part;
-use crate::gemm::micro::{Later, Product, RowPointers, multiply};
+use crate::gemm::micro::{Floats, Later, Product, RowPointers, multiply};
 use crate::isa::{MAX_LANES, MAX_TILE_ROWS, MAX_TILE_VECTORS, Simd, SimdOp};
 use crate::math::exp2_weight;
 use std::ops::Range;
@@ -155,7 +155,7 @@ impl Step<'_> {
             };
             // SAFETY: rows of A are rows of the weights, which hold the block's keys; the panel's
             // rows of these keys were packed; the buffer holds a tile of any instruction set.
-            unsafe { multiply(s, self.rows(), width / S::LANES, product) };
+            unsafe { multiply::<S, Floats>(s, self.rows(), width / S::LANES, product) };
             s.vectorize(self.scale(sums, channel, width, columns, finals, Direction::Store));
         }
     }

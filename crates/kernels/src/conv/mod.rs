@@ -12,9 +12,10 @@ mod winograd;
 pub use grouped::conv2d_grouped;
 pub use winograd::{Winograd, WinogradWeights, conv2d_winograd, winograd_scratch_len};
 
+use crate::gemm::bf16::to_pairs;
 use crate::gemm::driver::{Gather, Job, Split, execute};
 use crate::gemm::micro::RowPointers;
-use crate::gemm::{Epilogue, PackedWeights, SendPointer, check_matrix};
+use crate::gemm::{Epilogue, PackedWeights, Precision, SendPointer, check_matrix};
 use crate::isa::MAX_TILE_ROWS;
 use crate::pool::Pool;
 use std::ops::Range;
@@ -131,6 +132,50 @@ pub fn conv2d(
     out: &mut [f32],
     out_stride: usize,
 ) {
+    assert_eq!(weights.precision(), Precision::F32, "weights of `conv2d`");
+    let pixels = shape.batch * shape.height * shape.width;
+    check_matrix("x", x.len(), pixels, shape.in_channels, x_stride);
+    let zeros = weights.zero_row();
+    let windows = Windows { shape, x, stride: x_stride, zeros };
+    product(pool, shape, &windows, weights, epilogue, out, out_stride);
+}
+
+/// As [`conv2d`] in bf16: x and the weights are rounded, their products summed in f32.
+///
+/// scratch: [`crate::bf16_scratch_len`] of the pixels of x and its channels, of any content.
+///
+/// # Panics
+/// As [`conv2d`], or when `weights` were not packed by [`PackedWeights::pack_bf16`].
+pub fn conv2d_bf16(
+    pool: &Pool,
+    shape: &ConvShape,
+    x: &[f32],
+    x_stride: usize,
+    weights: &PackedWeights,
+    epilogue: &Epilogue<'_>,
+    scratch: &mut [f32],
+    out: &mut [f32],
+    out_stride: usize,
+) {
+    assert_eq!(weights.precision(), Precision::Bf16, "weights of `conv2d_bf16`");
+    let (pixels, channels) = (shape.batch * shape.height * shape.width, shape.in_channels);
+    check_matrix("x", x.len(), pixels, channels, x_stride);
+    let x = to_pairs(weights.isa(), pool, [pixels, channels], x, x_stride, scratch);
+    let words = weights.panels().layout.shape.inputs;
+    let in_words = ConvShape { in_channels: words, ..*shape };
+    let windows = Windows { shape: &in_words, x, stride: words, zeros: weights.zero_row() };
+    product(pool, shape, &windows, weights, epilogue, out, out_stride);
+}
+
+fn product(
+    pool: &Pool,
+    shape: &ConvShape,
+    windows: &Windows<'_>,
+    weights: &PackedWeights,
+    epilogue: &Epilogue<'_>,
+    out: &mut [f32],
+    out_stride: usize,
+) {
     let packed = weights.shape();
     assert_eq!(
         (packed.outputs, packed.inputs, packed.taps),
@@ -138,15 +183,13 @@ pub fn conv2d(
         "weights of the convolution {shape:?}"
     );
     assert!(shape.upsample.is_power_of_two(), "enlarged by a power of two: {shape:?}");
-    let pixels = shape.batch * shape.height * shape.width;
     let rows = shape.out_rows();
-    check_matrix("x", x.len(), pixels, shape.in_channels, x_stride);
     check_matrix("out", out.len(), rows, weights.columns(), out_stride);
     epilogue.check(rows, weights.columns(), packed.outputs);
     execute(
         pool,
         &Job {
-            gather: &Windows { shape, x, stride: x_stride, zeros: weights.zero_row() },
+            gather: windows,
             weights: weights.panels(),
             epilogue,
             rows,

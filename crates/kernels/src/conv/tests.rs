@@ -1,7 +1,7 @@
 //! Convolutions against the reference, for every instruction set and odd geometries.
 
 use super::*;
-use crate::gemm::{BatchBias, Residual, WeightShape};
+use crate::gemm::{BatchBias, Residual, WeightShape, bf16, bf16_scratch_len};
 use crate::isa::Isa;
 use crate::math::Activation;
 use crate::testing::{Random, assert_close, sum_tolerance};
@@ -52,6 +52,22 @@ fn check(shape: ConvShape, isa: Isa, pool: &Pool, random: &mut Random) {
     let packed = PackedWeights::from_slice(isa, pool, packed, false, &weights);
     conv2d(pool, &shape, &x, x_stride, &packed, &epilogue, &mut got, out_stride);
     assert_close(&got, &want, sum_tolerance(shape.in_channels * shape.taps()), &(isa, shape));
+
+    // In bf16 the same, of the rounded operands.
+    let [x_rounded, weights_rounded] = [&x, &weights].map(|values| bf16::rounded(values));
+    want.fill(7.0);
+    got.fill(7.0);
+    let (out, stride) = (&mut want, out_stride);
+    reference::conv2d(&shape, 1, &x_rounded, x_stride, &weights_rounded, &epilogue, out, stride);
+    let packed = PackedWeights::pack_bf16(isa, pool, packed.shape(), false, &|start, out| {
+        out.copy_from_slice(&weights[start..start + out.len()]);
+    });
+    let pixels = shape.batch * shape.height * shape.width;
+    let mut scratch = vec![f32::NAN; bf16_scratch_len(pixels, shape.in_channels)];
+    let (scratch, out) = (&mut scratch, &mut got);
+    conv2d_bf16(pool, &shape, &x, x_stride, &packed, &epilogue, scratch, out, stride);
+    let tolerance = sum_tolerance(shape.in_channels * shape.taps());
+    assert_close(&got, &want, tolerance, &(isa, "bf16", shape));
 }
 
 #[test]

@@ -2,11 +2,13 @@
 //! Consecutive tasks share a group, whose weights then stay in the second-level cache.
 
 use super::epilogue::{Epilogue, Finish, TileBuffer};
-use super::layout::{PanelLayout, Panels};
-use super::micro::{Later, Product, RowPointers, multiply};
+use super::layout::{PanelLayout, Panels, Precision};
+use super::micro::{Bf16Pairs, Floats, Later, Product, RowPointers, Words, multiply};
 use super::pack::SendPointer;
 use crate::aligned::LINE_BYTES;
-use crate::isa::{MAX_TILE_ROWS, Simd, Variant, pick, variants};
+#[cfg(target_arch = "x86_64")]
+use crate::isa::Avx512Bf16;
+use crate::isa::{Isa, MAX_TILE_ROWS, Simd, Variant, pick, variants};
 use crate::pool::Pool;
 use std::ops::Range;
 
@@ -106,11 +108,16 @@ fn passes(weights: &PanelLayout) -> (usize, usize) {
 
 type Entry = fn(&Job<'_>, usize);
 
-static TASKS: &[Variant<Entry>] = variants!(task: Entry);
+static TASKS: &[Variant<Entry>] = variants!(task_of_floats: Entry);
+static BF16_TASKS: &[Variant<Entry>] = variants!(task_of_pairs: Entry);
 
 /// Computes the product on the threads of `pool`.
 pub(crate) fn execute(pool: &Pool, job: &Job<'_>) {
-    let task = pick(TASKS, job.weights.layout.isa);
+    let isa = job.weights.layout.isa;
+    let task = match job.weights.layout.precision {
+        Precision::F32 => pick(TASKS, isa),
+        Precision::Bf16 => bf16_task(isa),
+    };
     pool.run(job.split.row_blocks * job.split.panel_groups, &|index| task(job, index));
 }
 
@@ -119,7 +126,24 @@ pub(crate) fn part(whole: usize, parts: usize, index: usize) -> Range<usize> {
     whole * index / parts..whole * (index + 1) / parts
 }
 
-fn task<S: Simd>(job: &Job<'_>, index: usize) {
+/// With the instruction for products of pairs where the CPU has it.
+fn bf16_task(isa: Isa) -> Entry {
+    #[cfg(target_arch = "x86_64")]
+    if isa == Isa::Avx512 && Avx512Bf16::detect().is_some() {
+        return task_of_pairs::<Avx512Bf16>;
+    }
+    pick(BF16_TASKS, isa)
+}
+
+fn task_of_floats<S: Simd>(job: &Job<'_>, index: usize) {
+    task::<S, Floats>(job, index);
+}
+
+fn task_of_pairs<S: Simd>(job: &Job<'_>, index: usize) {
+    task::<S, Bf16Pairs>(job, index);
+}
+
+fn task<S: Simd, W: Words>(job: &Job<'_>, index: usize) {
     let s = S::detect().expect("an entry is picked only for an available Isa");
     let Split { tiles, row_blocks, pass_taps, pass_channels, .. } = job.split;
     let tiles = part(tiles, row_blocks, index % row_blocks);
@@ -137,7 +161,7 @@ fn task<S: Simd>(job: &Job<'_>, index: usize) {
                 job.weights.panel(panels.start, k + taps.len() * channels.len()).as_ptr()
             };
             let pass = Pass { job, panels: panels.clone(), taps, channels };
-            pass.run(s, tiles.clone(), next);
+            pass.run::<S, W>(s, tiles.clone(), next);
         }
     }
 }
@@ -174,7 +198,7 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     /// `next`: weights that the next pass will read, or null.
-    fn run<S: Simd>(&self, s: S, tiles: Range<usize>, next: *const f32) {
+    fn run<S: Simd, W: Words>(&self, s: S, tiles: Range<usize>, next: *const f32) {
         let job = self.job;
         let mut pointers = [[std::ptr::null(); MAX_TILE_ROWS]; MAX_TAPS];
         // As many lines as the pass itself reads, spread over its tiles.
@@ -207,7 +231,7 @@ impl Pass<'_> {
                     let depth = self.channels.len() * joined;
                     let tile =
                         TilePass { pass: self, rows: rows.clone(), panel, depth, ahead, later };
-                    tile.run(s, &pointers[..sets / joined]);
+                    tile.run::<S, W>(s, &pointers[..sets / joined]);
                     later = later.after(sets / joined, depth);
                 }
                 ahead = 0;
@@ -238,7 +262,7 @@ struct TilePass<'a> {
 
 impl TilePass<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S, a: &[RowPointers]) {
+    fn run<S: Simd, W: Words>(self, s: S, a: &[RowPointers]) {
         let Pass { job, taps, channels, .. } = self.pass;
         let shape = job.weights.layout.shape;
         let first = taps.start == 0 && channels.start == 0;
@@ -287,7 +311,7 @@ impl TilePass<'_> {
         // panel from the pass's start on, and the buffer holds a tile of any instruction set; when
         // the tile is whole its columns are all in the output, in the bias and in the residual,
         // which the public entry checked, and this task alone uses those of the output.
-        unsafe { multiply(s, self.rows.len(), vectors, product) };
+        unsafe { multiply::<S, W>(s, self.rows.len(), vectors, product) };
         if in_place {
             return;
         }

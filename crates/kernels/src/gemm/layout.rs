@@ -34,6 +34,34 @@ impl WeightShape {
     }
 }
 
+/// How the operands of a product are rounded; its sums are f32 always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// Not at all.
+    #[default]
+    F32,
+    /// To bfloat16, to nearest, ties to even: 8 bits of significand.
+    Bf16,
+}
+
+impl Precision {
+    /// Channels in a word of 32 bits.
+    pub(crate) fn channels_per_word(self) -> usize {
+        match self {
+            Self::F32 => 1,
+            Self::Bf16 => 2,
+        }
+    }
+
+    /// The name used on the command line and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
 /// The arrangement of the weights of one product for one instruction set.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PanelLayout {
@@ -41,16 +69,20 @@ pub(crate) struct PanelLayout {
     /// Lanes of a vector and vectors of a full panel of `isa`.
     pub lanes: usize,
     vectors: usize,
+    pub precision: Precision,
+    /// The inputs are counted in words.
     pub shape: WeightShape,
     /// The first half of the outputs are values, the second half their gates.
     pub gated: bool,
 }
 
 impl PanelLayout {
-    pub fn new(isa: Isa, shape: WeightShape, gated: bool) -> Self {
+    pub fn new(isa: Isa, precision: Precision, shape: WeightShape, gated: bool) -> Self {
         assert!(!shape.is_empty(), "weights have no empty extent: {shape:?}");
         assert!(!gated || shape.outputs.is_multiple_of(2), "values and gates come in pairs");
-        Self { isa, lanes: isa.lanes(), vectors: isa.tile_vectors(), shape, gated }
+        let inputs = shape.inputs.div_ceil(precision.channels_per_word());
+        let shape = WeightShape { inputs, ..shape };
+        Self { isa, lanes: isa.lanes(), vectors: isa.tile_vectors(), precision, shape, gated }
     }
 
     /// Columns of the product: the outputs, or half of them when gated.
@@ -58,7 +90,7 @@ impl PanelLayout {
         if self.gated { self.shape.outputs / 2 } else { self.shape.outputs }
     }
 
-    /// Floats of all panels.
+    /// Words of all panels.
     pub fn len(&self) -> usize {
         let last = self.panels() - 1;
         self.panel_start(last) + self.depth() * self.panel_vectors(last) * self.lanes
@@ -88,7 +120,7 @@ impl PanelLayout {
         panel * self.depth() * self.panel_width()
     }
 
-    /// Multiply-adds for one output: inputs of all taps.
+    /// Words for one output: inputs of all taps.
     pub fn depth(&self) -> usize {
         self.shape.inputs * self.shape.taps
     }

@@ -2,7 +2,7 @@
 //! into scratch memory before each product.
 
 use super::driver::{Job, Split, execute};
-use super::layout::{PanelLayout, Panels, WeightShape};
+use super::layout::{PanelLayout, Panels, Precision, WeightShape};
 use super::pack::SendPointer;
 use super::{Epilogue, Rows};
 use crate::aligned::LINE_BYTES;
@@ -28,7 +28,7 @@ pub struct MatmulShape {
 
 impl MatmulShape {
     fn layout(&self, isa: Isa) -> PanelLayout {
-        PanelLayout::new(isa, WeightShape::linear(self.columns, self.depth), false)
+        PanelLayout::new(isa, Precision::F32, WeightShape::linear(self.columns, self.depth), false)
     }
 
     /// Elements of b that serve sample `sample`.

@@ -1,11 +1,13 @@
 //! The one inner loop of this crate: a tile of C, a few rows by a few vectors, accumulated in
-//! registers over taps and channels.
+//! registers over taps and channels. It reads words of 32 bits: an f32 each, or two bf16 of
+//! neighbouring channels, and so counts channels in words.
 //!
 //! Rows of A are given by pointers, one set for each tap, so that a matrix product (one tap) and a
 //! convolution (a tap for each kernel position) are the same loop and A is never copied.
 
 use crate::aligned::LINE_BYTES;
 use crate::isa::{MAX_TILE_ROWS, Simd, SimdOp};
+use std::marker::PhantomData;
 
 /// Floats in a cache line.
 const LINE: usize = LINE_BYTES / size_of::<f32>();
@@ -28,6 +30,34 @@ impl Later {
     pub fn after(self, taps: usize, depth: usize) -> Self {
         let lines = taps * (depth / LINE) * self.lines_per_block;
         Self { start: self.start.wrapping_add(lines * LINE), ..self }
+    }
+}
+
+/// What the words of A and B are.
+pub(crate) trait Words: Copy {
+    /// c + a b
+    fn multiply_add<S: Simd>(s: S, a: S::V, b: S::V, c: S::V) -> S::V;
+}
+
+/// Each word is an f32.
+#[derive(Clone, Copy)]
+pub(crate) struct Floats;
+
+/// Each word is two bf16 of neighbouring channels.
+#[derive(Clone, Copy)]
+pub(crate) struct Bf16Pairs;
+
+impl Words for Floats {
+    #[inline(always)]
+    fn multiply_add<S: Simd>(s: S, a: S::V, b: S::V, c: S::V) -> S::V {
+        s.fma(a, b, c)
+    }
+}
+
+impl Words for Bf16Pairs {
+    #[inline(always)]
+    fn multiply_add<S: Simd>(s: S, a: S::V, b: S::V, c: S::V) -> S::V {
+        s.dot_pairs(a, b, c)
     }
 }
 
@@ -66,15 +96,20 @@ pub(crate) struct Product<'a> {
 /// `taps * depth * vectors * LANES` readable floats, C has `rows` writable rows, and `init` and `add`,
 /// unless null, as many readable ones.
 #[inline]
-pub(crate) unsafe fn multiply<S: Simd>(s: S, rows: usize, vectors: usize, product: Product<'_>) {
+pub(crate) unsafe fn multiply<S: Simd, W: Words>(
+    s: S,
+    rows: usize,
+    vectors: usize,
+    product: Product<'_>,
+) {
     macro_rules! tile {
         ($($rows:literal)*) => {
             match (rows, vectors) {
                 $(
-                    ($rows, 1) if has::<S>($rows, 1) => s.vectorize(Tile::<$rows, 1>(product)),
-                    ($rows, 2) if has::<S>($rows, 2) => s.vectorize(Tile::<$rows, 2>(product)),
-                    ($rows, 3) if has::<S>($rows, 3) => s.vectorize(Tile::<$rows, 3>(product)),
-                    ($rows, 4) if has::<S>($rows, 4) => s.vectorize(Tile::<$rows, 4>(product)),
+                    ($rows, 1) if has::<S>($rows, 1) => s.vectorize(Tile::<W, $rows, 1>::new(product)),
+                    ($rows, 2) if has::<S>($rows, 2) => s.vectorize(Tile::<W, $rows, 2>::new(product)),
+                    ($rows, 3) if has::<S>($rows, 3) => s.vectorize(Tile::<W, $rows, 3>::new(product)),
+                    ($rows, 4) if has::<S>($rows, 4) => s.vectorize(Tile::<W, $rows, 4>::new(product)),
                 )*
                 _ => unreachable!("a tile of {rows} rows and {vectors} vectors"),
             }
@@ -90,9 +125,16 @@ const fn has<S: Simd>(rows: usize, vectors: usize) -> bool {
     rows <= S::TILE_ROWS && vectors <= S::TILE_VECTORS
 }
 
-struct Tile<'a, const ROWS: usize, const VECTORS: usize>(Product<'a>);
+struct Tile<'a, W, const ROWS: usize, const VECTORS: usize>(Product<'a>, PhantomData<W>);
 
-impl<const ROWS: usize, const VECTORS: usize> SimdOp for Tile<'_, ROWS, VECTORS> {
+impl<'a, W, const ROWS: usize, const VECTORS: usize> Tile<'a, W, ROWS, VECTORS> {
+    #[inline(always)]
+    fn new(product: Product<'a>) -> Self {
+        Self(product, PhantomData)
+    }
+}
+
+impl<W: Words, const ROWS: usize, const VECTORS: usize> SimdOp for Tile<'_, W, ROWS, VECTORS> {
     type Output = ();
 
     #[inline(always)]
@@ -111,7 +153,7 @@ impl<const ROWS: usize, const VECTORS: usize> SimdOp for Tile<'_, ROWS, VECTORS>
         let mut tap = p;
         for rows in p.a {
             // SAFETY: `multiply` requires `depth` floats at each row pointer and at B for the tap.
-            unsafe { accumulate(s, rows, &tap, &mut acc) };
+            unsafe { accumulate::<S, W, ROWS, VECTORS>(s, rows, &tap, &mut acc) };
             tap.b = tap.b.wrapping_add(p.depth * width);
             tap.later = tap.later.after(1, p.depth);
         }
@@ -138,7 +180,7 @@ impl<const ROWS: usize, const VECTORS: usize> SimdOp for Tile<'_, ROWS, VECTORS>
 /// # Safety
 /// The first ROWS pointers have `depth` readable floats, and B has `depth * VECTORS * LANES`.
 #[inline(always)]
-unsafe fn accumulate<S: Simd, const ROWS: usize, const VECTORS: usize>(
+unsafe fn accumulate<S: Simd, W: Words, const ROWS: usize, const VECTORS: usize>(
     s: S,
     rows: &RowPointers,
     p: &Product<'_>,
@@ -162,24 +204,40 @@ unsafe fn accumulate<S: Simd, const ROWS: usize, const VECTORS: usize>(
         for _ in 0..LINE / UNROLL {
             for u in 0..UNROLL {
                 // SAFETY: k + u < depth.
-                unsafe { step(s, rows, k + u, b, acc) };
+                unsafe { step_of::<S, W, ROWS, VECTORS>(s, rows, k + u, b, acc) };
             }
             k += UNROLL;
         }
     }
     while k < depth {
         // SAFETY: k < depth.
-        unsafe { step(s, rows, k, b, acc) };
+        unsafe { step_of::<S, W, ROWS, VECTORS>(s, rows, k, b, acc) };
         k += 1;
     }
+}
+
+/// acc[i] += a[i][k] * b[k], of floats.
+///
+/// # Safety
+/// As [`step_of`].
+#[inline(always)]
+pub(crate) unsafe fn step<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    s: S,
+    rows: &RowPointers,
+    k: usize,
+    b: *const f32,
+    acc: &mut [[S::V; VECTORS]; ROWS],
+) {
+    // SAFETY: the caller's contract.
+    unsafe { step_of::<S, Floats, ROWS, VECTORS>(s, rows, k, b, acc) }
 }
 
 /// acc[i] += a[i][k] * b[k].
 ///
 /// # Safety
-/// The first ROWS pointers have more than k readable floats, and B more than k rows of VECTORS.
+/// The first ROWS pointers have more than k readable words, and B more than k rows of VECTORS.
 #[inline(always)]
-pub(crate) unsafe fn step<S: Simd, const ROWS: usize, const VECTORS: usize>(
+unsafe fn step_of<S: Simd, W: Words, const ROWS: usize, const VECTORS: usize>(
     s: S,
     rows: &RowPointers,
     k: usize,
@@ -195,7 +253,7 @@ pub(crate) unsafe fn step<S: Simd, const ROWS: usize, const VECTORS: usize>(
         // SAFETY: k < depth floats are readable at each row pointer.
         let a = s.splat(unsafe { *row.add(k) });
         for (w, acc) in weights.iter().zip(acc) {
-            *acc = s.fma(a, *w, *acc);
+            *acc = W::multiply_add(s, a, *w, *acc);
         }
     }
 }

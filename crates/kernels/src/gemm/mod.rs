@@ -1,6 +1,7 @@
 //! Matrix products with packed weights: linear layers, 1x1 convolutions, and (with other rows) the
 //! whole of convolution.
 
+pub(crate) mod bf16;
 pub(crate) mod driver;
 pub(crate) mod epilogue;
 mod layout;
@@ -9,8 +10,9 @@ pub(crate) mod micro;
 mod pack;
 pub mod reference;
 
+pub use bf16::bf16_scratch_len;
 pub use epilogue::{BatchBias, Epilogue, Residual};
-pub use layout::WeightShape;
+pub use layout::{Precision, WeightShape};
 pub use matmul::{MatmulShape, matmul, matmul_scratch_len};
 pub(crate) use pack::SendPointer;
 pub use pack::{PackedWeights, ReadWeights};
@@ -37,15 +39,54 @@ pub fn linear(
     out: &mut [f32],
     out_stride: usize,
 ) {
+    assert_eq!(weights.precision(), Precision::F32, "weights of `linear`");
+    check_matrix("x", x.len(), rows, weights.shape().inputs, x_stride);
+    product(pool, rows, &Rows { x, stride: x_stride }, weights, epilogue, out, out_stride);
+}
+
+/// As [`linear`] in bf16: x and the weights are rounded, their products summed in f32.
+///
+/// scratch: [`bf16_scratch_len`] of the rows and inputs, of any content.
+///
+/// # Panics
+/// As [`linear`], or when `weights` were not packed by [`PackedWeights::pack_bf16`].
+pub fn linear_bf16(
+    pool: &Pool,
+    rows: usize,
+    x: &[f32],
+    x_stride: usize,
+    weights: &PackedWeights,
+    epilogue: &Epilogue<'_>,
+    scratch: &mut [f32],
+    out: &mut [f32],
+    out_stride: usize,
+) {
+    assert_eq!(weights.precision(), Precision::Bf16, "weights of `linear_bf16`");
+    let inputs = weights.shape().inputs;
+    check_matrix("x", x.len(), rows, inputs, x_stride);
+    let x = bf16::to_pairs(weights.isa(), pool, [rows, inputs], x, x_stride, scratch);
+    let stride = weights.panels().layout.shape.inputs;
+    product(pool, rows, &Rows { x, stride }, weights, epilogue, out, out_stride);
+}
+
+/// A linear layer of words.
+fn product(
+    pool: &Pool,
+    rows: usize,
+    gather: &Rows<'_>,
+    weights: &PackedWeights,
+    epilogue: &Epilogue<'_>,
+    out: &mut [f32],
+    out_stride: usize,
+) {
     let shape = weights.shape();
     assert_eq!(shape.taps, 1, "a linear layer has one tap");
-    check_matrix("x", x.len(), rows, shape.inputs, x_stride);
     check_matrix("out", out.len(), rows, weights.columns(), out_stride);
     epilogue.check(rows, weights.columns(), shape.outputs);
     execute(
         pool,
         &Job {
-            gather: &Rows { x, stride: x_stride },
+            gather,
             weights: weights.panels(),
             epilogue,
             rows,

@@ -1,6 +1,7 @@
 //! Weights rearranged once, at load, into the order in which the micro-kernel reads them.
 
-use super::layout::{PanelLayout, Panels, WeightShape};
+use super::bf16::PairReader;
+use super::layout::{PanelLayout, Panels, Precision, WeightShape};
 use crate::aligned::AlignedBuffer;
 use crate::isa::Isa;
 use crate::pool::Pool;
@@ -12,8 +13,9 @@ const BLOCK: usize = 96;
 /// Weights in the order of one instruction set's micro-kernel.
 #[derive(Debug)]
 pub struct PackedWeights {
+    shape: WeightShape,
     layout: PanelLayout,
-    /// The panels, and then `inputs` zeros: the row that padding reads.
+    /// The panels, and then a word of zeros for each input: the row that padding reads.
     data: AlignedBuffer,
 }
 
@@ -36,8 +38,34 @@ impl PackedWeights {
         gated: bool,
         read: ReadWeights<'_>,
     ) -> Self {
-        let layout = PanelLayout::new(isa, shape, gated);
-        let mut data = AlignedBuffer::zeroed(layout.len() + shape.inputs);
+        Self::pack_layout(PanelLayout::new(isa, Precision::F32, shape, gated), pool, shape, read)
+    }
+
+    /// As [`PackedWeights::pack`], rounding to bf16: half the memory, for
+    /// [`super::linear_bf16`] and [`crate::conv2d_bf16`].
+    ///
+    /// # Panics
+    /// As [`PackedWeights::pack`].
+    pub fn pack_bf16(
+        isa: Isa,
+        pool: &Pool,
+        shape: WeightShape,
+        gated: bool,
+        read: ReadWeights<'_>,
+    ) -> Self {
+        let layout = PanelLayout::new(isa, Precision::Bf16, shape, gated);
+        let pairs = PairReader { shape, read };
+        Self::pack_layout(layout, pool, shape, &|start, out| pairs.read(start, out))
+    }
+
+    /// `read` gives the words of `layout`.
+    fn pack_layout(
+        layout: PanelLayout,
+        pool: &Pool,
+        shape: WeightShape,
+        read: ReadWeights<'_>,
+    ) -> Self {
+        let mut data = AlignedBuffer::zeroed(layout.len() + layout.shape.inputs);
         let out = SendPointer(data.as_mut_ptr());
         pool.run(layout.panels(), &|panel| {
             let len = layout.depth() * layout.panel_vectors(panel) * layout.lanes;
@@ -47,7 +75,7 @@ impl PackedWeights {
             };
             pack_panel(&layout, panel, read, out);
         });
-        Self { layout, data }
+        Self { shape, layout, data }
     }
 
     /// Packs weights that lie in memory as `[outputs, inputs, taps]`.
@@ -71,7 +99,12 @@ impl PackedWeights {
 
     /// The extents before packing.
     pub fn shape(&self) -> WeightShape {
-        self.layout.shape
+        self.shape
+    }
+
+    /// How the weights were rounded.
+    pub fn precision(&self) -> Precision {
+        self.layout.precision
     }
 
     /// Whether the outputs are values and gates of a gated linear unit.
@@ -93,7 +126,7 @@ impl PackedWeights {
         Panels { layout: self.layout, data: &self.data }
     }
 
-    /// `inputs` zeros.
+    /// A word of zeros for each input.
     pub(crate) fn zero_row(&self) -> &[f32] {
         &self.data[self.data.len() - self.layout.shape.inputs..]
     }

@@ -74,6 +74,28 @@ fn check(case: Case, isa: Isa, pool: &Pool) {
     let packed = PackedWeights::from_slice(isa, pool, shape, gated, &weights);
     linear(pool, rows, &x, x_stride, &packed, &epilogue, &mut got, out_stride);
     assert_close(&got, &want, sum_tolerance(inputs), &(isa, case));
+
+    // In bf16 the same, of the rounded operands.
+    let [x_rounded, weights_rounded] = [&x, &weights].map(|values| bf16::rounded(values));
+    want.fill(7.0);
+    got.fill(7.0);
+    reference::linear(
+        rows,
+        &x_rounded,
+        x_stride,
+        &weights_rounded,
+        outputs,
+        gated,
+        &epilogue,
+        &mut want,
+        out_stride,
+    );
+    let packed = PackedWeights::pack_bf16(isa, pool, shape, gated, &|start, out| {
+        out.copy_from_slice(&weights[start..start + out.len()]);
+    });
+    let mut scratch = vec![f32::NAN; bf16_scratch_len(rows, inputs)];
+    linear_bf16(pool, rows, &x, x_stride, &packed, &epilogue, &mut scratch, &mut got, out_stride);
+    assert_close(&got, &want, sum_tolerance(inputs), &(isa, "bf16", case));
 }
 
 #[test]

@@ -135,6 +135,19 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn pair_first(self, pair: __m256) -> __m256 {
+        op!(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(pair))))
+    }
+
+    #[inline(always)]
+    fn pair_second(self, pair: __m256) -> __m256 {
+        op!({
+            let upper = _mm256_set1_epi32(0xFFFF_0000_u32 as i32);
+            _mm256_castsi256_ps(_mm256_and_si256(_mm256_castps_si256(pair), upper))
+        })
+    }
+
+    #[inline(always)]
     fn min(self, a: __m256, b: __m256) -> __m256 {
         op!(_mm256_min_ps(a, b))
     }

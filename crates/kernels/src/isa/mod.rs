@@ -15,7 +15,7 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
-pub use avx512::Avx512;
+pub use avx512::{Avx512, Avx512Bf16};
 #[cfg(target_arch = "aarch64")]
 pub use neon::Neon;
 pub use portable::Portable;
@@ -266,6 +266,17 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
     /// a * b + c; rounded once where the hardware can.
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// In each lane two bf16, the lower half the first: c + a0 b0 + a1 b1, summed in f32. The
+    /// order of the sums and how they round are the hardware's.
+    #[inline(always)]
+    fn dot_pairs(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        let first = self.fma(self.pair_first(a), self.pair_first(b), c);
+        self.fma(self.pair_second(a), self.pair_second(b), first)
+    }
+    /// The first bf16 of each lane as f32.
+    fn pair_first(self, pair: Self::V) -> Self::V;
+    /// The second bf16 of each lane as f32.
+    fn pair_second(self, pair: Self::V) -> Self::V;
     /// The smaller; `b` when either is NaN.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
     /// The larger; `b` when either is NaN.

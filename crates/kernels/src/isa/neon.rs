@@ -103,6 +103,19 @@ impl Simd for Neon {
         op!(vfmaq_f32(c, a, b))
     }
 
+    #[inline(always)]
+    fn pair_first(self, pair: float32x4_t) -> float32x4_t {
+        op!(vreinterpretq_f32_u32(vshlq_n_u32::<16>(vreinterpretq_u32_f32(pair))))
+    }
+
+    #[inline(always)]
+    fn pair_second(self, pair: float32x4_t) -> float32x4_t {
+        op!({
+            let upper = vdupq_n_u32(0xFFFF_0000);
+            vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(pair), upper))
+        })
+    }
+
     // Compare and select, since the minimum and maximum instructions treat NaN differently.
     #[inline(always)]
     fn min(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {

@@ -100,6 +100,16 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn pair_first(self, pair: V) -> V {
+        map(pair, |pair| f32::from_bits(pair.to_bits() << 16))
+    }
+
+    #[inline(always)]
+    fn pair_second(self, pair: V) -> V {
+        map(pair, |pair| f32::from_bits(pair.to_bits() & 0xFFFF_0000))
+    }
+
+    #[inline(always)]
     fn min(self, a: V, b: V) -> V {
         zip(a, b, |a, b| if a < b { a } else { b })
     }

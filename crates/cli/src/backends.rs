@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use laterna_cpu::{CpuBackend, CpuOptions};
 use laterna_graph::Backend;
-use laterna_kernels::{Isa, Pool, ceiling};
+use laterna_kernels::{Convolutions, Isa, Pool, ceiling};
 
 use crate::error::{During, Failure};
 
@@ -19,6 +19,10 @@ pub struct BackendArgs {
     /// Threads that compute [default: the number of physical cores].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+    /// How 3x3 convolutions are computed: auto, direct, winograd2 or winograd4 [default: what
+    /// LATERNA_CONVOLUTIONS says, or auto: each as is cheapest].
+    #[arg(long, value_name = "WAY")]
+    pub convolutions: Option<Convolutions>,
 }
 
 /// A backend that can be chosen by name.
@@ -84,11 +88,16 @@ fn cpu(args: &BackendArgs) -> Result<Box<dyn Backend>, Failure> {
 
 fn describe_cpu(args: &BackendArgs) -> Result<String, Failure> {
     let cpu = open_cpu(args)?;
-    Ok(format!("cpu: {} on {} threads", cpu.isa().name(), cpu.threads()))
+    let convolutions = match cpu.convolutions() {
+        Convolutions::Auto => String::new(),
+        pinned => format!(", {pinned} convolutions"),
+    };
+    Ok(format!("cpu: {} on {} threads{convolutions}", cpu.isa().name(), cpu.threads()))
 }
 
 fn open_cpu(args: &BackendArgs) -> Result<CpuBackend, Failure> {
-    let options = CpuOptions { threads: args.threads.map(usize::from), isa: None };
+    let threads = args.threads.map(usize::from);
+    let options = CpuOptions { threads, isa: None, convolutions: args.convolutions };
     CpuBackend::new(options).during("cannot use the CPU backend")
 }
 

@@ -131,7 +131,7 @@ fn backends() -> Facts {
 }
 
 fn default_backend() -> String {
-    let usual = BackendArgs { backend: "cpu".to_owned(), threads: None };
+    let usual = BackendArgs { backend: "cpu".to_owned(), threads: None, convolutions: None };
     usual.describe().unwrap_or_else(|error| format!("none: {error}"))
 }
 

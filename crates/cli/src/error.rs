@@ -4,11 +4,12 @@
 use std::fmt::{self, Display};
 use std::io;
 
+use laterna_cpu::CpuError;
 use laterna_diffusion::RatedError;
 use laterna_diffusion::scheduler::SchedulerError;
 use laterna_diffusion::session::SessionError;
 use laterna_graph::{CompileError, RunError};
-use laterna_kernels::IsaError;
+use laterna_kernels::{CONVOLUTIONS_VARIABLE, IsaError};
 use laterna_media::sink::recorder::RecordError;
 use laterna_media::sink::stream::StreamError;
 use laterna_media::sink::virtual_camera::VirtualCameraError;
@@ -239,6 +240,15 @@ impl Cause for HubError {
 impl Cause for IsaError {
     fn advice(&self) -> Option<String> {
         Some("`laterna doctor` lists the instruction sets of this CPU".to_owned())
+    }
+}
+
+impl Cause for CpuError {
+    fn advice(&self) -> Option<String> {
+        match self {
+            Self::Isa(error) => error.advice(),
+            Self::Convolutions(_) => Some(format!("unset {CONVOLUTIONS_VARIABLE}")),
+        }
     }
 }
 

@@ -83,6 +83,50 @@ fn pictures_are_those_of_pytorch() {
     assert!(cases.len() >= 2, "only {} cases", cases.len());
 }
 
+/// Between pictures by different ways of computing convolutions, in dB.
+const MIN_PSNR_OF_WAYS: f64 = 60.0;
+
+#[test]
+fn ways_of_computing_convolutions_agree() {
+    let studio = Studio::new();
+    let paint = |way: &str| {
+        let output = studio.folder.path().join(format!("{way}.png"));
+        succeed(&studio.arguments(&output, &["--convolutions", way]));
+        pixels(&output)
+    };
+    let direct = paint("direct");
+    for way in ["auto", "winograd2", "winograd4"] {
+        // Equal pictures have no PSNR.
+        let found = psnr(&paint(way), &direct, 1.0).unwrap_or(f64::INFINITY);
+        assert!(found >= MIN_PSNR_OF_WAYS, "{way}: {found:.1} dB");
+    }
+}
+
+#[test]
+fn a_way_of_computing_convolutions_is_told_and_kept() {
+    let kernels = |way: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_laterna"))
+            .args(["inspect", "--kernels", "unet"])
+            .env("LATERNA_CONVOLUTIONS", way)
+            .output()
+            .unwrap();
+        (output.status.success(), text(&output.stdout) + &text(&output.stderr))
+    };
+    for way in ["winograd2", "winograd4"] {
+        let (_, shown) = kernels(way);
+        assert!(shown.contains(&format!("conv3x3.{way}")), "{shown}");
+    }
+    let (_, direct) = kernels("direct");
+    assert!(direct.contains("conv3x3.indirect") && !direct.contains("winograd"), "{direct}");
+    let (worked, why) = kernels("fft");
+    assert!(!worked && why.contains("hint: unset LATERNA_CONVOLUTIONS"), "{why}");
+    let shown = succeed(&["inspect", "--kernels", "unet", "--convolutions", "winograd2"]);
+    assert!(shown.contains("conv3x3.winograd2") && !shown.contains("winograd4"), "{shown}");
+    let refused = laterna(&["inspect", "--convolutions", "fft"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("winograd4"), "{}", text(&refused.stderr));
+}
+
 #[test]
 fn the_command_carries_its_model() {
     let studio = Studio::new();

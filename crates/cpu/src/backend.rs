@@ -9,7 +9,7 @@ use laterna_graph::{
     Backend, CompileError, CompileOptions, Graph, Node, NodeSummary, Op, OpFacts, Origin, Port,
     Program, ProgramSummary, Support, ValueId, WeightSource, cost,
 };
-use laterna_kernels::{Isa, IsaError, Pool};
+use laterna_kernels::{Convolutions, Isa, IsaError, Pool, UnknownConvolutions};
 use laterna_tensor::DType;
 
 use crate::constants::Constants;
@@ -24,6 +24,19 @@ pub struct CpuOptions {
     pub threads: Option<usize>,
     /// Instruction set; the best one that the CPU has if not given.
     pub isa: Option<Isa>,
+    /// How 3x3 convolutions are computed; each as is cheapest if not given.
+    pub convolutions: Option<Convolutions>,
+}
+
+/// Why the backend cannot be used as asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CpuError {
+    /// The instruction set is unknown or missing.
+    #[error(transparent)]
+    Isa(#[from] IsaError),
+    /// The environment names no way to compute convolutions.
+    #[error(transparent)]
+    Convolutions(#[from] UnknownConvolutions),
 }
 
 /// A CPU with a pool of threads, shared by all programs compiled on it.
@@ -35,9 +48,8 @@ impl CpuBackend {
     /// A backend with a pool of its own.
     ///
     /// # Errors
-    /// If the instruction set asked for, here or in the environment, is unknown
-    /// or missing.
-    pub fn new(options: CpuOptions) -> Result<Self, IsaError> {
+    /// If what is asked for, here or in the environment, is unknown or missing.
+    pub fn new(options: CpuOptions) -> Result<Self, CpuError> {
         let isa = match options.isa {
             Some(isa) => isa.require()?,
             None => Isa::detect()?,
@@ -46,12 +58,21 @@ impl CpuBackend {
             Some(threads) => Pool::new(threads.max(1)),
             None => Pool::with_physical_cores(),
         };
-        Ok(Self { machine: Arc::new(Machine { isa, pool }) })
+        let convolutions = match options.convolutions {
+            Some(convolutions) => convolutions,
+            None => Convolutions::from_environment()?,
+        };
+        Ok(Self { machine: Arc::new(Machine { isa, pool, convolutions }) })
     }
 
     /// The instruction set in use.
     pub fn isa(&self) -> Isa {
         self.machine.isa
+    }
+
+    /// How 3x3 convolutions are computed.
+    pub fn convolutions(&self) -> Convolutions {
+        self.machine.convolutions
     }
 
     /// The number of threads in use.

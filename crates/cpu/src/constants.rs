@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use laterna_graph::{CompileError, Constant, Graph, ValueId, WeightSource};
-use laterna_kernels::{Isa, PackedWeights, ReadWeights, WeightShape, Winograd, WinogradWeights};
+use laterna_kernels::{
+    ConvShape, Isa, PackedWeights, ReadWeights, WeightShape, Winograd, WinogradWeights,
+};
 use laterna_tensor::{RawTensor, Tensor};
 
 use crate::program::Machine;
@@ -50,6 +52,11 @@ impl<'a> Constants<'a> {
     /// The instruction set that weights are packed for.
     pub fn isa(&self) -> Isa {
         self.machine.isa
+    }
+
+    /// The minimal filtering that computes a convolution, or `None` for the direct kernel.
+    pub fn winograd(&self, shape: &ConvShape) -> Option<Winograd> {
+        self.machine.convolutions.choose(self.machine.isa, shape)
     }
 
     /// The number of threads that kernels run on.

@@ -11,4 +11,4 @@ mod lower;
 mod memory;
 mod program;
 
-pub use backend::{CpuBackend, CpuOptions};
+pub use backend::{CpuBackend, CpuError, CpuOptions};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use laterna_graph::plan::FinalCopy;
 use laterna_graph::{Instance, Port, Program, ProgramSummary, RunError};
-use laterna_kernels::{Isa, Pool};
+use laterna_kernels::{Convolutions, Isa, Pool};
 
 use crate::instance::CpuInstance;
 use crate::memory::{Operand, Operands, StepOperands};
@@ -15,6 +15,8 @@ pub struct Machine {
     pub isa: Isa,
     /// The threads.
     pub pool: Pool,
+    /// How 3x3 convolutions are computed.
+    pub convolutions: Convolutions,
 }
 
 /// One kernel with everything about it decided.

@@ -70,7 +70,9 @@ fn main() {
 fn a_run_allocates_nothing() {
     let graph = network().unwrap();
     for threads in [1, 2] {
-        let backend = CpuBackend::new(CpuOptions { threads: Some(threads), isa: None }).unwrap();
+        let backend =
+            CpuBackend::new(CpuOptions { threads: Some(threads), ..CpuOptions::default() })
+                .unwrap();
         let options = CompileOptions::default();
         let program = backend.compile(&graph, &weights(&graph), &options).unwrap();
         let mut instance = program.spawn().unwrap();

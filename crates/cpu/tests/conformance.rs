@@ -7,7 +7,8 @@ use laterna_kernels::Isa;
 fn every_case_passes_on_every_instruction_set() {
     for isa in Isa::available() {
         for threads in [1, 3] {
-            let options = CpuOptions { threads: Some(threads), isa: Some(isa) };
+            let options =
+                CpuOptions { threads: Some(threads), isa: Some(isa), ..CpuOptions::default() };
             let backend = CpuBackend::new(options).unwrap();
             if let Err(failures) = laterna_conformance::check(&backend) {
                 panic!("{isa}, {threads} threads:\n{failures}");

@@ -72,7 +72,7 @@ impl Checkpoint {
 }
 
 fn backend() -> CpuBackend {
-    CpuBackend::new(CpuOptions { threads: Some(2), isa: None }).unwrap()
+    CpuBackend::new(CpuOptions { threads: Some(2), ..CpuOptions::default() }).unwrap()
 }
 
 /// Waves, moved by `shift` pixels.

@@ -28,8 +28,8 @@ mod testing;
 pub use aligned::AlignedBuffer;
 pub use attention::{AttentionShape, Tokens, attention, attention_scratch_len};
 pub use conv::{
-    ConvShape, Padding, Winograd, WinogradWeights, conv2d, conv2d_bf16, conv2d_grouped,
-    conv2d_winograd, winograd_scratch_len,
+    CONVOLUTIONS_VARIABLE, ConvShape, Convolutions, Padding, UnknownConvolutions, Winograd,
+    WinogradWeights, conv2d, conv2d_bf16, conv2d_grouped, conv2d_winograd, winograd_scratch_len,
 };
 pub use gemm::{
     BatchBias, Epilogue, MatmulShape, PackedWeights, Precision, ReadWeights, Residual, WeightShape,

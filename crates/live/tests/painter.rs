@@ -47,7 +47,8 @@ impl Checkpoint {
             zeros_for_empty_prompt: false,
             weights: &self.weights,
         };
-        let backend = CpuBackend::new(CpuOptions { threads: Some(2), isa: None }).unwrap();
+        let backend =
+            CpuBackend::new(CpuOptions { threads: Some(2), ..CpuOptions::default() }).unwrap();
         Live::new(parts, &backend, Size { width: SIDE, height: SIDE }).unwrap()
     }
 }

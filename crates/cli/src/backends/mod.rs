@@ -9,7 +9,7 @@ use clap::Args;
 use laterna_coreml::run::ComputeUnits;
 use laterna_cpu::{CpuBackend, CpuOptions};
 use laterna_graph::Backend;
-use laterna_kernels::{Isa, Pool, ceiling};
+use laterna_kernels::{Convolutions, Isa, Pool, ceiling};
 
 use crate::console::Console;
 use crate::error::{During, Failure};
@@ -27,6 +27,10 @@ pub struct BackendArgs {
     /// Threads that compute [default: the number of physical cores].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+    /// How 3x3 convolutions are computed: auto, direct, winograd2 or winograd4 [default: what
+    /// LATERNA_CONVOLUTIONS says, or auto: each as is cheapest].
+    #[arg(long, value_name = "WAY")]
+    pub convolutions: Option<Convolutions>,
     /// The devices that `--backend coreml` may use: cpu, cpu-gpu, cpu-ne (the Neural Engine), all.
     #[arg(long, value_name = "UNITS", value_parser = units, default_value = "cpu-gpu")]
     pub compute_units: ComputeUnits,
@@ -41,6 +45,7 @@ impl Default for BackendArgs {
         Self {
             backend: "cpu".to_owned(),
             threads: None,
+            convolutions: None,
             compute_units: ComputeUnits::default(),
             placement: false,
         }
@@ -135,11 +140,16 @@ fn cpu(args: &BackendArgs, _: &Console) -> Result<Box<dyn Backend>, Failure> {
 
 fn describe_cpu(args: &BackendArgs) -> Result<String, Failure> {
     let cpu = open_cpu(args)?;
-    Ok(format!("cpu: {} on {} threads", cpu.isa().name(), cpu.threads()))
+    let convolutions = match cpu.convolutions() {
+        Convolutions::Auto => String::new(),
+        pinned => format!(", {pinned} convolutions"),
+    };
+    Ok(format!("cpu: {} on {} threads{convolutions}", cpu.isa().name(), cpu.threads()))
 }
 
 fn open_cpu(args: &BackendArgs) -> Result<CpuBackend, Failure> {
-    let options = CpuOptions { threads: args.threads.map(usize::from), isa: None };
+    let threads = args.threads.map(usize::from);
+    let options = CpuOptions { threads, isa: None, convolutions: args.convolutions };
     CpuBackend::new(options).during("cannot use the CPU backend")
 }
 

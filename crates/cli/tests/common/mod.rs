@@ -14,6 +14,7 @@ pub fn laterna(arguments: &[&str]) -> Output {
         .args(arguments)
         .envs([("HF_HUB_OFFLINE", "1"), ("HF_HUB_CACHE", "/nonexistent/cache")])
         .env_remove("LATERNA_ISA")
+        .env_remove("LATERNA_CONVOLUTIONS")
         .output()
         .expect("the command starts")
 }

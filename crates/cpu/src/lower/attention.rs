@@ -36,7 +36,7 @@ impl Kernel for Attention {
         let tokens = |index| Tokens { values: operands.input(index), stride };
         let [q, k, v] = [tokens(0), tokens(1), tokens(2)];
         let (out, scratch) = operands.write();
-        let Machine { isa, pool } = machine;
+        let Machine { isa, pool, .. } = machine;
         attention::attention(*isa, pool, &self.0, q, k, v, scratch, out, stride);
         Ok(())
     }

@@ -28,7 +28,7 @@ pub fn conv2d(
     if conv.groups != 1 {
         return grouped(graph, node, conv, shape);
     }
-    if let Some(kind) = Winograd::choose(&shape).filter(|_| !conv.epilogue.geglu) {
+    if let Some(kind) = constants.winograd(&shape).filter(|_| !conv.epilogue.geglu) {
         return winograd(graph, node, conv, shape, kind, constants);
     }
     let weight =

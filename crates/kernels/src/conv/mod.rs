@@ -10,7 +10,10 @@ pub mod reference;
 mod winograd;
 
 pub use grouped::conv2d_grouped;
-pub use winograd::{Winograd, WinogradWeights, conv2d_winograd, winograd_scratch_len};
+pub use winograd::{
+    CONVOLUTIONS_VARIABLE, Convolutions, UnknownConvolutions, Winograd, WinogradWeights,
+    conv2d_winograd, winograd_scratch_len,
+};
 
 use crate::gemm::bf16::to_pairs;
 use crate::gemm::driver::{Gather, Job, Split, execute};

@@ -49,7 +49,7 @@ impl Row {
 
     /// None where no time was measured: a device may tell only the whole's.
     fn gflops(&self) -> Option<f64> {
-        (self.median_ms > 0.0).then(|| self.flops as f64 / 1e6 / self.median_ms)
+        (self.median_ms > 0.0 && self.flops > 0).then(|| self.flops as f64 / 1e6 / self.median_ms)
     }
 
     fn json(&self) -> Value {
@@ -109,12 +109,10 @@ impl Report<'_> {
     /// Every layer's time.
     pub fn layers(&self) -> String {
         let rows = self.layer_rows().map(|(row, node)| {
-            let rate = row.gflops().filter(|_| row.flops > 0);
-            let rate = rate.map_or_else(String::new, |rate| format!("{rate:.1}"));
-            let time = format!("{:.3}", row.median_ms);
             vec![
-                time,
-                rate,
+                format!("{:.3}", row.median_ms),
+                Self::rate(&row),
+                self.percent_of_ceiling(&row),
                 node.op.to_owned(),
                 node.kernel.clone(),
                 node.shape.to_string(),
@@ -124,6 +122,7 @@ impl Report<'_> {
         let head = [
             ("median ms", Align::Right),
             ("GFLOP/s", Align::Right),
+            ("of ceiling", Align::Right),
             ("op", Align::Left),
             ("kernel", Align::Left),
             ("output", Align::Left),
@@ -156,6 +155,7 @@ impl Report<'_> {
         if per_layer {
             let layer = |(row, node): (Row, &laterna_graph::NodeSummary)| {
                 let mut layer = row.json();
+                layer["share_of_ceiling"] = json!(self.share_of_ceiling(&row));
                 layer["op"] = json!(node.op);
                 layer["kernel"] = json!(node.kernel);
                 layer["output"] = json!(node.shape.to_string());
@@ -171,20 +171,30 @@ impl Report<'_> {
         self.ceiling_gflops.map_or_else(|| "unknown".to_owned(), measured)
     }
 
+    /// Of the direct form's operations: minimal filtering takes fewer, and may exceed the ceiling.
     fn share_of_ceiling(&self, row: &Row) -> Option<f64> {
         Some(row.gflops()? / self.ceiling_gflops?)
     }
 
     fn cells(&self, row: &Row) -> Vec<String> {
-        let share = self.share_of_ceiling(row);
         vec![
             row.name.clone(),
             format!("{:.2}", row.median_ms),
             format!("{:.2}", row.p95_ms),
             gflop(row.flops),
-            row.gflops().map_or_else(String::new, |rate| format!("{rate:.1}")),
-            share.map_or_else(String::new, |share| format!("{:.0} %", 100.0 * share)),
+            Self::rate(row),
+            self.percent_of_ceiling(row),
         ]
+    }
+
+    /// In GFLOP/s; empty for what takes no products.
+    fn rate(row: &Row) -> String {
+        row.gflops().map_or_else(String::new, |rate| format!("{rate:.1}"))
+    }
+
+    fn percent_of_ceiling(&self, row: &Row) -> String {
+        let share = self.share_of_ceiling(row);
+        share.map_or_else(String::new, |share| format!("{:.0} %", 100.0 * share))
     }
 
     fn frame(&self) -> Row {

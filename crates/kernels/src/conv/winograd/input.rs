@@ -1,4 +1,4 @@
-//! The first step: tiles of the input, transformed to `[position, tile, channel]`.
+//! The first step: tiles of the input, transformed to `[chunk of channels, position, tile, channel]`.
 
 use super::transform::{Columns, MAX_IN, Transform};
 use super::{ConvShape, Task};
@@ -8,28 +8,64 @@ use crate::isa::Simd;
 /// Tiles from one that is transformed to the one whose pixels are asked for.
 const AHEAD: usize = 2;
 
-/// Where a tile is.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub picture: usize,
-    /// Its first output pixel.
-    pub y: usize,
-    pub x: usize,
+/// Where the channels of a tile's pixels begin.
+trait Pixels {
+    /// Those of the pixel at row i, column j: all of them are readable.
+    fn at(&self, i: usize, j: usize) -> *const f32;
+}
+
+/// A tile within the picture.
+struct Inside {
+    start: *const f32,
+    row_stride: usize,
+    stride: usize,
+}
+
+impl Pixels for Inside {
+    #[inline(always)]
+    fn at(&self, i: usize, j: usize) -> *const f32 {
+        self.start.wrapping_add(i * self.row_stride + j * self.stride)
+    }
+}
+
+/// A tile of which any pixel may be anywhere.
+struct Scattered([[*const f32; MAX_IN]; MAX_IN]);
+
+impl Pixels for Scattered {
+    #[inline(always)]
+    fn at(&self, i: usize, j: usize) -> *const f32 {
+        self.0[i][j]
+    }
+}
+
+/// A vector of channels of every pixel of a tile.
+struct Vector<'a, P> {
+    pixels: &'a P,
+    channel: usize,
+    lanes: usize,
+}
+
+impl<P: Pixels> Vector<'_, P> {
+    /// # Safety
+    /// The pixel has `lanes` channels from `channel` on.
+    #[inline(always)]
+    unsafe fn load<S: Simd>(&self, s: S, i: usize, j: usize) -> S::V {
+        let start = self.pixels.at(i, j).wrapping_add(self.channel);
+        match self.lanes == S::LANES {
+            // SAFETY: the caller's contract.
+            true => unsafe { s.load(start) },
+            // SAFETY: the caller's contract.
+            false => unsafe { s.load_partial(start, self.lanes) },
+        }
+    }
 }
 
 impl<T: Transform> Task<'_, T> {
-    pub(super) fn place(&self, tile: usize) -> Place {
-        let blocks = &self.job.blocks;
-        let (row, column) = (tile / blocks.columns, tile % blocks.columns);
-        let (picture, row) = (row / blocks.rows, row % blocks.rows);
-        Place { picture, y: row * T::OUT, x: column * T::OUT }
-    }
-
-    /// B^T d B of one tile, for every channel, into place `slot` of the block.
+    /// B^T d B of one tile, for every channel, into place `slot` of the inputs.
     #[inline(always)]
     pub(super) fn transform_input<S: Simd>(&self, s: S, slot: usize, tile: usize) {
         let (shape, stride) = (self.job.shape, self.job.x_stride);
-        let place = self.place(tile);
+        let place = self.tiles.place(T::OUT, tile);
         // Above or left of the picture the difference wraps to a number beyond its size.
         let y = place.y.wrapping_sub(shape.padding.top);
         let x = place.x.wrapping_sub(shape.padding.left);
@@ -40,10 +76,9 @@ impl<T: Transform> Task<'_, T> {
             let start = ((first_row + y) * shape.width + x) * stride;
             let base = self.job.x[start..].as_ptr();
             self.prefetch_pixels(s, base.wrapping_add(AHEAD * T::OUT * stride), row_stride);
-            self.transform_pixels(s, slot, |i, j| base.wrapping_add(i * row_stride + j * stride));
+            self.transform_pixels(s, slot, &Inside { start: base, row_stride, stride });
         } else {
-            let pixels = self.pixels(first_row, y, x);
-            self.transform_pixels(s, slot, |i, j| pixels[i][j]);
+            self.transform_pixels(s, slot, &Scattered(self.pixels(first_row, y, x)));
         }
     }
 
@@ -64,7 +99,7 @@ impl<T: Transform> Task<'_, T> {
     fn pixels(&self, first_row: usize, y: usize, x: usize) -> [[*const f32; MAX_IN]; MAX_IN] {
         let ConvShape { height, width, upsample, .. } = *self.job.shape;
         let enlarge = upsample.trailing_zeros();
-        let zeros = self.job.weights.packed.zero_row().as_ptr();
+        let zeros = self.job.weights.packed().zero_row().as_ptr();
         let mut pixels = [[zeros; MAX_IN]; MAX_IN];
         for (i, row) in pixels[..T::IN].iter_mut().enumerate() {
             let y = y.wrapping_add(i);
@@ -82,46 +117,44 @@ impl<T: Transform> Task<'_, T> {
         pixels
     }
 
-    /// `pixel(i, j)`: the channels of the tile's pixel at row i, column j, all of them readable.
     #[inline(always)]
-    fn transform_pixels<S: Simd>(
-        &self,
-        s: S,
-        slot: usize,
-        pixel: impl Fn(usize, usize) -> *const f32,
-    ) {
-        let (blocks, channels) = (&self.job.blocks, self.job.shape.in_channels);
-        let out = self.inputs.wrapping_add(slot * blocks.input_row);
+    fn transform_pixels<S: Simd>(&self, s: S, slot: usize, pixels: &impl Pixels) {
+        let (layout, channels) = (&self.layout, self.job.shape.in_channels);
         let tail = channels % S::LANES;
-        for channel in (0..channels - tail).step_by(S::LANES) {
-            // SAFETY: a vector of the pixel's channels is left from `channel` on.
-            let load = |i, j| unsafe { s.load(pixel(i, j).wrapping_add(channel)) };
-            self.transform_vector(s, out.wrapping_add(channel), load);
-        }
-        if tail != 0 {
-            let channel = channels - tail;
-            // SAFETY: `tail` channels of the pixel are left from `channel` on.
-            let load = |i, j| unsafe { s.load_partial(pixel(i, j).wrapping_add(channel), tail) };
-            self.transform_vector(s, out.wrapping_add(channel), load);
+        let mut out = self.inputs.wrapping_add(slot * layout.chunk);
+        for start in (0..channels).step_by(layout.chunk) {
+            let end = (start + layout.chunk).min(channels - tail);
+            for channel in (start..end).step_by(S::LANES) {
+                let vector = Vector { pixels, channel, lanes: S::LANES };
+                self.transform_vector(s, out.wrapping_add(channel - start), vector);
+            }
+            if channels - start <= layout.chunk && tail != 0 {
+                let vector = Vector { pixels, channel: channels - tail, lanes: tail };
+                self.transform_vector(s, out.wrapping_add(channels - tail - start), vector);
+            }
+            out = out.wrapping_add(layout.chunk_len());
         }
     }
 
-    /// B^T d B, where `load(i, j)` is d, to a vector at `out` for each position.
+    /// B^T d B, where d is the vector, to one at `out` for each position.
     #[inline(always)]
-    fn transform_vector<S: Simd>(&self, s: S, out: *mut f32, load: impl Fn(usize, usize) -> S::V) {
-        let step = self.job.blocks.input_step;
-        let columns = Columns::<T, _>::new(|j| {
-            let mut d = [s.zero(); MAX_IN];
-            for (i, v) in d[..T::IN].iter_mut().enumerate() {
-                *v = load(i, j);
+    fn transform_vector<S: Simd>(&self, s: S, out: *mut f32, d: Vector<'_, impl Pixels>) {
+        let step = self.layout.input_step;
+        let mut columns = Columns::<T, _>::unset();
+        for j in 0..T::IN {
+            let mut column = [s.zero(); MAX_IN];
+            for (i, v) in column[..T::IN].iter_mut().enumerate() {
+                // SAFETY: `transform_pixels` goes no further than the last channel.
+                *v = unsafe { d.load(s, i, j) };
             }
-            T::input(s, d)
-        });
+            columns.set(j, T::input(s, column));
+        }
         for i in (0..T::IN).filter(|&i| T::ABSENT != Some(i)) {
-            let row = T::input(s, columns.row(s.zero(), |column| column[i]));
+            // SAFETY: all columns are set.
+            let row = T::input(s, unsafe { columns.row(s.zero(), i) });
             for j in (0..T::IN).filter(|&j| T::ABSENT != Some(j)) {
-                // SAFETY: position (i, j) of the block has a row of whole vectors for each slot, in
-                // the part of the scratch memory that is this thread's alone.
+                // SAFETY: position (i, j) of the chunk has a row of whole vectors for each slot,
+                // and the slot is this task's alone.
                 unsafe { s.store(out.add((i * T::IN + j) * step), row[j]) };
             }
         }

@@ -2,23 +2,32 @@
 //! 2016, arXiv 1509.09308): tiles of the input are transformed, multiplied by transformed filters
 //! with one matrix product for each position in the tile, and transformed back.
 //!
-//! A task takes a block of tiles through all three steps, so that what is between them stays in the
-//! second-level cache; the epilogue is applied to the outputs while they are in registers.
+//! Few filters are kept transformed (`near`). Of many, that would be several times the bytes of the
+//! checkpoint in memory and on the way from it, and they are transformed anew at each use
+//! (`streamed`). Either way the epilogue is applied to the outputs while they are in registers.
 
-mod block;
+mod choice;
+mod filter;
 mod input;
+mod near;
 mod output;
 mod product;
+mod streamed;
+mod tiles;
 mod transform;
 mod weights;
 
+pub use choice::{CONVOLUTIONS_VARIABLE, Convolutions, UnknownConvolutions};
 pub use weights::WinogradWeights;
 
 use super::ConvShape;
 use crate::gemm::{Epilogue, SendPointer, check_matrix};
-use crate::isa::{Isa, Simd, SimdOp, Variant, pick, run, variants};
+use crate::isa::Isa;
 use crate::pool::Pool;
-use block::{Blocks, Scratch};
+use near::Blocks;
+use std::marker::PhantomData;
+use streamed::Stages;
+use tiles::{Layout, Tiles};
 use transform::{F2, F4, F4Enlarged, MAX_IN, Transform};
 
 /// Which minimal filtering.
@@ -36,23 +45,6 @@ impl Winograd {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::F2, Self::F4, Self::F4Enlarged];
 
-    /// The one that suits a convolution, or `None` where the direct kernel does: the only place
-    /// where this is decided.
-    ///
-    /// The bound on channels is where a row of the micro-kernel's tiles no longer fits into a
-    /// second-level cache after its transform, where transformed filters, four times as large as
-    /// they were, become many megabytes, and where sums are so long that what F(4x4, 3x3) adds to
-    /// their rounding errors is felt. A picture smaller than a tile wastes most of it.
-    pub fn choose(shape: &ConvShape) -> Option<Self> {
-        const MOST_CHANNELS: usize = 256;
-        let channels = shape.in_channels.max(shape.out_channels);
-        let side = shape.out_height().min(shape.out_width());
-        let suits = |kind: &Self| side >= kind.outputs() && kind.computes(shape);
-        // Fewest products first.
-        let all = [Self::F4Enlarged, Self::F4, Self::F2];
-        all.into_iter().find(suits).filter(|_| channels <= MOST_CHANNELS)
-    }
-
     /// Whether the convolution is one that this computes.
     pub fn computes(self, shape: &ConvShape) -> bool {
         let plain = shape.kernel == [3, 3] && shape.stride == [1, 1];
@@ -67,6 +59,14 @@ impl Winograd {
             Self::F2 => "winograd2",
             Self::F4 => "winograd4",
             Self::F4Enlarged => "winograd4up",
+        }
+    }
+
+    /// Products for a tile.
+    fn products(self) -> usize {
+        match self {
+            Self::F4Enlarged => 25,
+            _ => self.side() * self.side(),
         }
     }
 
@@ -95,7 +95,10 @@ impl Winograd {
 
 /// Floats of scratch memory that [`conv2d_winograd`] needs with a pool of `threads`.
 pub fn winograd_scratch_len(isa: Isa, threads: usize, kind: Winograd, shape: &ConvShape) -> usize {
-    Blocks::new(isa, threads, kind, shape).scratch_len(threads)
+    match is_streamed(shape.out_channels, shape.in_channels) {
+        true => Stages::new(isa, threads, kind, shape).scratch_len(threads),
+        false => Blocks::new(isa, threads, kind, shape).scratch_len(threads),
+    }
 }
 
 /// out = epilogue(conv(x)), as [`super::conv2d`] for the shapes that `weights.kind()` computes.
@@ -116,9 +119,9 @@ pub fn conv2d_winograd(
     out: &mut [f32],
     out_stride: usize,
 ) {
-    let (kind, packed) = (weights.kind, weights.packed.shape());
+    let (kind, isa, threads) = (weights.kind(), weights.isa(), pool.threads());
     let channels = [shape.out_channels, shape.in_channels];
-    assert_eq!([packed.outputs, packed.inputs], channels, "weights of the convolution {shape:?}");
+    assert_eq!(weights.channels(), channels, "weights of the convolution {shape:?}");
     assert!(kind.computes(shape), "{kind:?} of {shape:?}");
     assert!(shape.upsample.is_power_of_two(), "enlarged by a power of two: {shape:?}");
     let (pixels, rows) = (shape.batch * shape.height * shape.width, shape.out_rows());
@@ -127,14 +130,23 @@ pub fn conv2d_winograd(
     epilogue.check(rows, shape.out_channels, shape.out_channels);
     let picture = shape.out_height() * shape.out_width();
     assert!(epilogue.batch_bias.is_none_or(|bias| bias.rows == picture), "a sample is a picture");
-    let isa = weights.packed.isa();
-    let blocks = Blocks::new(isa, pool.threads(), kind, shape);
-    let scratch = Scratch::new(scratch, &blocks, pool.threads());
     let out = SendPointer(out.as_mut_ptr());
-    let job = Job { shape, x, x_stride, weights, epilogue, blocks, scratch, out, out_stride };
-    let task = pick(VARIANTS, isa);
-    pool.run_numbered(job.blocks.tasks(), &|thread, index| task(&job, thread, index));
+    let job = Job { shape, x, x_stride, weights, epilogue, out, out_stride };
+    if weights.is_streamed() {
+        streamed::execute(pool, &job, &Stages::new(isa, threads, kind, shape), scratch);
+    } else {
+        near::execute(pool, &job, &Blocks::new(isa, threads, kind, shape), scratch);
+    }
 }
+
+/// Whether filters of so many channels are transformed at each use.
+fn is_streamed(outputs: usize, inputs: usize) -> bool {
+    outputs.max(inputs) > MOST_KEPT_CHANNELS
+}
+
+/// Channels up to which filters are kept transformed: where a row of the micro-kernel's tiles still
+/// fits into a second-level cache after its transform.
+const MOST_KEPT_CHANNELS: usize = 256;
 
 /// One convolution; lengths were checked by the public entry.
 struct Job<'a> {
@@ -143,60 +155,31 @@ struct Job<'a> {
     x_stride: usize,
     weights: &'a WinogradWeights,
     epilogue: &'a Epilogue<'a>,
-    blocks: Blocks,
-    scratch: Scratch,
     out: SendPointer,
     out_stride: usize,
 }
 
-type Entry = fn(&Job<'_>, usize, usize);
-
-static VARIANTS: &[Variant<Entry>] = variants!(task: Entry);
-
-fn task<S: Simd>(job: &Job<'_>, thread: usize, index: usize) {
-    match job.weights.kind {
-        Winograd::F2 => run::<S, _>(Task::<F2>::new(job, thread, index)),
-        Winograd::F4 => run::<S, _>(Task::<F4>::new(job, thread, index)),
-        Winograd::F4Enlarged => run::<S, _>(Task::<F4Enlarged>::new(job, thread, index)),
-    }
-}
-
-/// A block of tiles and a group of panels of outputs.
+/// What the steps of a task share.
+#[derive(Clone, Copy)]
 struct Task<'a, T> {
     job: &'a Job<'a>,
-    index: usize,
-    /// This thread's part of the scratch memory: transformed inputs, then products.
+    tiles: Tiles,
+    layout: Layout,
+    /// Transformed inputs and products, in scratch memory.
     inputs: *mut f32,
     products: *mut f32,
-    transform: std::marker::PhantomData<T>,
+    transform: PhantomData<T>,
 }
 
 impl<'a, T: Transform> Task<'a, T> {
-    fn new(job: &'a Job<'a>, thread: usize, index: usize) -> Self {
-        let (inputs, products) = job.scratch.of(&job.blocks, thread);
-        Self { job, index, inputs, products, transform: std::marker::PhantomData }
-    }
-}
-
-impl<T: Transform> SimdOp for Task<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn eval<S: Simd>(self, s: S) {
-        let tiles = self.job.blocks.tiles_of(self.index);
-        for (slot, tile) in tiles.clone().enumerate() {
-            self.transform_input(s, slot, tile);
-        }
-        self.clear_absent(tiles.len());
-        for panel in self.job.blocks.panels_of(self.index) {
-            for tile in tiles.clone() {
-                self.prefetch(s, tile, panel);
-            }
-            self.multiply(s, tiles.len(), panel);
-            for (slot, tile) in tiles.clone().enumerate() {
-                self.transform_output(s, slot, tile, panel);
-            }
-        }
+    fn new(
+        job: &'a Job<'a>,
+        tiles: Tiles,
+        layout: Layout,
+        inputs: *mut f32,
+        products: *mut f32,
+    ) -> Self {
+        Self { job, tiles, layout, inputs, products, transform: PhantomData }
     }
 }
 

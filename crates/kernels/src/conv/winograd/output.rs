@@ -1,7 +1,7 @@
 //! The last step: products transformed to pixels, and the epilogue.
 
 use super::Task;
-use super::input::Place;
+use super::tiles::Place;
 use super::transform::{Columns, MAX_IN, MAX_OUT, Transform};
 use crate::aligned::LINE_BYTES;
 use crate::gemm::epilogue::store_lanes;
@@ -12,13 +12,13 @@ impl<T: Transform> Task<'_, T> {
     /// A^T m A of one tile and panel, through the epilogue and to the output.
     #[inline(always)]
     pub(super) fn transform_output<S: Simd>(&self, s: S, slot: usize, tile: usize, panel: usize) {
-        let (blocks, place) = (&self.job.blocks, self.place(tile));
-        let products = self.products.wrapping_add(slot * blocks.product_row);
-        let first = panel * blocks.product_row;
-        let last = (first + blocks.product_row).min(self.job.shape.out_channels);
+        let (layout, place) = (&self.layout, self.tiles.place(T::OUT, tile));
+        let products = self.products.wrapping_add(slot * layout.product_row);
+        let first = panel * layout.product_row;
+        let last = (first + layout.product_row).min(self.job.shape.out_channels);
         for column in (first..last).step_by(S::LANES) {
             let products = products.wrapping_add(column - first);
-            let tile = transform_columns::<S, T>(s, products, blocks.product_step);
+            let tile = transform_columns::<S, T>(s, products, layout.product_step);
             let span = Span { start: column, lanes: S::LANES.min(last - column) };
             self.finish(s, place, span, &tile);
         }
@@ -27,10 +27,10 @@ impl<T: Transform> Task<'_, T> {
     /// Asks for what the epilogue of a tile will touch, while the products are computed.
     #[inline(always)]
     pub(super) fn prefetch<S: Simd>(&self, s: S, tile: usize, panel: usize) {
-        let (job, place) = (self.job, self.place(tile));
-        let [height, width] = job.blocks.size;
-        let first = panel * job.blocks.product_row;
-        let last = (first + job.blocks.product_row).min(job.shape.out_channels);
+        let (job, place) = (self.job, self.tiles.place(T::OUT, tile));
+        let [height, width] = self.tiles.size;
+        let first = panel * self.layout.product_row;
+        let last = (first + self.layout.product_row).min(job.shape.out_channels);
         let line = LINE_BYTES / size_of::<f32>();
         for y in place.y..(place.y + T::OUT).min(height) {
             let row = (place.picture * height + y) * width;
@@ -49,12 +49,13 @@ impl<T: Transform> Task<'_, T> {
     /// Transforms the rows of a tile, and stores the pixels that are inside the picture.
     #[inline(always)]
     fn finish<S: Simd>(&self, s: S, place: Place, span: Span, tile: &Columns<T, [S::V; MAX_OUT]>) {
-        let [height, width] = self.job.blocks.size;
+        let [height, width] = self.tiles.size;
         let bias = self.bias(s, place.picture, span);
         let pixel = (place.picture * height + place.y) * width + place.x;
         let count = T::OUT.min(width - place.x);
         for i in 0..T::OUT.min(height - place.y) {
-            let row = T::output(s, tile.row(s.zero(), |column| column[i]));
+            // SAFETY: `transform_columns` sets all columns.
+            let row = T::output(s, unsafe { tile.row(s.zero(), i) });
             // The common case as one of its own, whose loops have a constant length.
             if count == T::OUT && span.lanes == S::LANES {
                 let span = Span { lanes: S::LANES, ..span };
@@ -68,14 +69,16 @@ impl<T: Transform> Task<'_, T> {
     /// What is added to every pixel of a picture.
     #[inline(always)]
     fn bias<S: Simd>(&self, s: S, picture: usize, span: Span) -> S::V {
-        let read = |values: &[f32], start: usize| {
-            let start = start + span.start;
-            s.read(&values[start..start + span.lanes])
-        };
         let epilogue = self.job.epilogue;
-        let bias = epilogue.bias.map_or(s.zero(), |bias| read(bias, 0));
-        let Some(batch) = epilogue.batch_bias else { return bias };
-        s.add(bias, read(batch.values, picture * self.job.shape.out_channels))
+        let mut sum = s.zero();
+        if let Some(bias) = epilogue.bias {
+            sum = s.read(&bias[span.start..span.start + span.lanes]);
+        }
+        if let Some(batch) = epilogue.batch_bias {
+            let start = picture * self.job.shape.out_channels + span.start;
+            sum = s.add(sum, s.read(&batch.values[start..start + span.lanes]));
+        }
+        sum
     }
 
     /// `count` pixels from `pixel` on, side by side.
@@ -125,14 +128,16 @@ fn transform_columns<S: Simd, T: Transform>(
     products: *const f32,
     step: usize,
 ) -> Columns<T, [S::V; MAX_OUT]> {
-    Columns::new(|j| {
+    let mut columns = Columns::unset();
+    for j in 0..T::IN {
         let mut m = [s.zero(); MAX_IN];
         for (i, v) in m[..T::IN].iter_mut().enumerate() {
             // SAFETY: every position has a row of products for each tile of the block.
             *v = unsafe { s.load(products.add((i * T::IN + j) * step)) };
         }
-        T::output(s, m)
-    })
+        columns.set(j, T::output(s, m));
+    }
+    columns
 }
 
 /// Applies the activation to every lane.

@@ -2,77 +2,51 @@
 //! `[inputs, a panel of outputs]`.
 
 use super::Task;
+use super::tiles::LINE;
 use super::transform::Transform;
-use crate::aligned::LINE_BYTES;
 use crate::gemm::driver::part;
 use crate::gemm::micro::{RowPointers, step};
 use crate::isa::{MAX_TILE_ROWS, Simd, SimdOp};
 
-/// Bytes of weights that stay in the second-level cache from one use to the next.
-const NEAR_BYTES: usize = 128 << 10;
-
-/// Floats in a cache line.
-const LINE: usize = LINE_BYTES / size_of::<f32>();
-
 /// Channels in one round of the inner loop.
-const UNROLL: usize = 4;
+pub(super) const UNROLL: usize = 4;
 
 impl<T: Transform> Task<'_, T> {
     /// Products that are always zero; the output's transform reads them like the others.
     pub(super) fn clear_absent(&self, tiles: usize) {
-        let Some(absent) = T::ABSENT else { return };
-        let blocks = &self.job.blocks;
-        for i in 0..T::IN {
-            for position in [absent * T::IN + i, i * T::IN + absent] {
-                let start = self.products.wrapping_add(position * blocks.product_step);
-                // SAFETY: the position's products, in this thread's part of the scratch memory.
-                unsafe { start.write_bytes(0, tiles * blocks.product_row) };
-            }
-        }
-    }
-
-    /// The products of the first `tiles` places of the block with one panel.
-    #[inline(always)]
-    pub(super) fn multiply<S: Simd>(&self, s: S, tiles: usize, panel: usize) {
-        let (blocks, panels) = (&self.job.blocks, self.job.weights.packed.panels());
-        let present = |at: &usize| {
-            T::ABSENT.is_none_or(|absent| at / T::IN != absent && at % T::IN != absent)
-        };
-        let depth = self.job.shape.in_channels;
-        let vectors = panels.layout.panel_vectors(panel);
-        let weights = panels.panel(panel, 0);
-        let far = self.job.weights.size_bytes() > NEAR_BYTES;
-        for position in (0..T::IN * T::IN).filter(present) {
-            s.vectorize(Position {
-                tiles,
-                depth,
-                vectors,
-                inputs: self.inputs.wrapping_add(position * blocks.input_step),
-                input_row: blocks.input_row,
-                weights: weights[position * depth * vectors * S::LANES..].as_ptr(),
-                products: self.products.wrapping_add(position * blocks.product_step),
-                product_row: blocks.product_row,
-                far,
-            });
+        for position in (0..T::IN * T::IN).filter(|&at| !T::is_present(at)) {
+            let start = self.products.wrapping_add(position * self.layout.product_step);
+            // SAFETY: the position's products, in this thread's part of the scratch memory.
+            unsafe { start.write_bytes(0, tiles * self.layout.product_row) };
         }
     }
 }
 
-/// One matrix product, `tiles` rows by `vectors`, in this thread's part of the scratch memory.
-struct Position {
-    tiles: usize,
-    depth: usize,
-    vectors: usize,
+/// One matrix product, `tiles` rows by `vectors`, in scratch memory.
+pub(super) struct Position {
+    pub tiles: usize,
+    pub depth: usize,
+    pub vectors: usize,
     /// `[tiles, depth]` with `input_row` floats from tile to tile.
-    inputs: *const f32,
-    input_row: usize,
+    pub inputs: *const f32,
+    pub input_row: usize,
     /// `[depth, vectors * LANES]`
-    weights: *const f32,
+    pub weights: *const f32,
     /// `[tiles, vectors * LANES]` with `product_row` floats from tile to tile.
-    products: *mut f32,
-    product_row: usize,
-    /// Whether the weights come from memory, and the next position's are to be asked for.
-    far: bool,
+    pub products: *mut f32,
+    pub product_row: usize,
+    /// Whether the products are added to what is there.
+    pub adds: bool,
+    pub ahead: Ahead,
+}
+
+/// Memory that is needed soon, asked for on the way: some of it in each round of the inner loop of
+/// the first group of rows.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead {
+    pub start: *const f32,
+    /// 0 to ask for nothing.
+    pub floats_per_round: usize,
 }
 
 impl SimdOp for Position {
@@ -115,16 +89,23 @@ impl Position {
         for (i, row) in a[..ROWS].iter_mut().enumerate() {
             *row = self.inputs.wrapping_add((first + i) * self.input_row);
         }
+        let out = self.products.wrapping_add(first * self.product_row);
         let mut sums = [[s.zero(); VECTORS]; ROWS];
-        let far = self.far && first == 0;
+        if self.adds {
+            for (i, row) in sums.iter_mut().enumerate() {
+                for (j, v) in row.iter_mut().enumerate() {
+                    // SAFETY: a row of products holds the vectors of a panel.
+                    *v = unsafe { s.load(out.add(i * self.product_row + j * S::LANES)) };
+                }
+            }
+        }
         // SAFETY: the first step has written `depth` floats for each of the tiles, and the panel
         // has as many rows of VECTORS vectors.
-        unsafe { self.accumulate(s, &a, far, &mut sums) };
+        unsafe { self.accumulate(s, &a, first == 0, &mut sums) };
         for (i, row) in sums.iter().enumerate() {
-            let out = self.products.wrapping_add((first + i) * self.product_row);
             for (j, &v) in row.iter().enumerate() {
                 // SAFETY: a row of products holds the vectors of a panel.
-                unsafe { s.store(out.add(j * S::LANES), v) };
+                unsafe { s.store(out.add(i * self.product_row + j * S::LANES), v) };
             }
         }
     }
@@ -139,7 +120,7 @@ impl Position {
         &self,
         s: S,
         a: &RowPointers,
-        far: bool,
+        is_first: bool,
         sums: &mut [[S::V; VECTORS]; ROWS],
     ) {
         // Two sums for each result, of even and odd channels, where one for each would be too few
@@ -147,15 +128,13 @@ impl Position {
         let mut odd = [[s.zero(); VECTORS]; ROWS];
         let split = VECTORS == 1;
         let mut k = 0;
-        let round = UNROLL * VECTORS * S::LANES;
-        let mut next = self.weights.wrapping_add(self.depth * VECTORS * S::LANES);
+        let Ahead { start: mut ahead, floats_per_round } = self.ahead;
+        let round = if is_first { floats_per_round } else { 0 };
         while k + UNROLL <= self.depth {
-            if far {
-                for line in (0..round).step_by(LINE) {
-                    s.prefetch_far(next.wrapping_add(line));
-                }
-                next = next.wrapping_add(round);
+            for line in (0..round).step_by(LINE) {
+                s.prefetch_far(ahead.wrapping_add(line));
             }
+            ahead = ahead.wrapping_add(round);
             for u in 0..UNROLL {
                 let sums = if split && u % 2 == 1 { &mut odd } else { &mut *sums };
                 // SAFETY: k + u < depth.

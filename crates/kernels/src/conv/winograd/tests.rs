@@ -1,9 +1,11 @@
 //! Every kind of minimal filtering against the reference, for every instruction set, on sizes that
 //! are multiples of nothing.
 
+use super::streamed::best_block;
 use super::*;
+use crate::conv::conv2d;
 use crate::conv::{Padding, reference};
-use crate::gemm::{BatchBias, Residual};
+use crate::gemm::{BatchBias, PackedWeights, Residual, WeightShape};
 use crate::math::Activation;
 use crate::testing::{Random, assert_close, sum_tolerance};
 
@@ -31,6 +33,11 @@ fn random_shape(random: &mut Random, kind: Winograd) -> ConvShape {
 }
 
 fn check(kind: Winograd, shape: ConvShape, isa: Isa, pool: &Pool, random: &mut Random) {
+    let growth = match is_streamed(shape.out_channels, shape.in_channels) {
+        // The largest of as many errors lies as far beyond the direct kernel's as the usual one.
+        true => GROWTH * growth(kind).max(1.0) as f32,
+        false => GROWTH,
+    };
     let (x_gap, out_gap) = (random.integer(0, 2), random.integer(0, 2));
     let (inputs, outputs) = (shape.in_channels, shape.out_channels);
     let (x_stride, out_stride) = (inputs + x_gap, outputs + out_gap);
@@ -61,7 +68,7 @@ fn check(kind: Winograd, shape: ConvShape, isa: Isa, pool: &Pool, random: &mut R
     let mut scratch = vec![f32::NAN; len];
     let scratch = &mut scratch[..];
     conv2d_winograd(pool, &shape, &x, x_stride, &packed, &epilogue, scratch, &mut got, out_stride);
-    assert_close(&got, &want, GROWTH * sum_tolerance(inputs * 9), &(kind, isa, shape));
+    assert_close(&got, &want, growth * sum_tolerance(inputs * 9), &(kind, isa, shape));
 }
 
 #[test]
@@ -105,20 +112,130 @@ fn the_models_geometries() {
     }
 }
 
+/// Root of the mean square of the errors of an algorithm, `None` being the direct one, relative to
+/// that of the results.
+fn relative_error(kind: Option<Winograd>, shape: &ConvShape, isa: Isa) -> f64 {
+    let (pool, mut random) = (Pool::new(2), Random::new(3));
+    let (inputs, outputs) = (shape.in_channels, shape.out_channels);
+    let x = random.vector(shape.batch * shape.height * shape.width * inputs);
+    let weights = random.vector(outputs * inputs * 9);
+    let mut want = vec![0.0; shape.out_rows() * outputs];
+    let mut got = want.clone();
+    let epilogue = Epilogue::default();
+    reference::conv2d(shape, 1, &x, inputs, &weights, &epilogue, &mut want, outputs);
+    let read = |start: usize, out: &mut [f32]| {
+        out.copy_from_slice(&weights[start..start + out.len()]);
+    };
+    if let Some(kind) = kind {
+        let packed = WinogradWeights::pack(isa, &pool, kind, outputs, inputs, &read);
+        let mut scratch = vec![0.0; winograd_scratch_len(isa, 2, kind, shape)];
+        let (out, scratch) = (&mut got[..], &mut scratch[..]);
+        conv2d_winograd(&pool, shape, &x, inputs, &packed, &epilogue, scratch, out, outputs);
+    } else {
+        let packed = WeightShape { outputs, inputs, taps: 9 };
+        let packed = PackedWeights::pack(isa, &pool, packed, false, &read);
+        conv2d(&pool, shape, &x, inputs, &packed, &epilogue, &mut got, outputs);
+    }
+    let square = |x: f32| f64::from(x) * f64::from(x);
+    let errors: f64 = got.iter().zip(&want).map(|(&got, &want)| square(got - want)).sum();
+    (errors / want.iter().map(|&x| square(x)).sum::<f64>()).sqrt()
+}
+
+/// How much larger the errors of random sums are than the direct kernel's, however many channels.
+fn growth(kind: Winograd) -> f64 {
+    match kind {
+        Winograd::F2 => 0.8,
+        Winograd::F4 => 2.5,
+        Winograd::F4Enlarged => 6.0,
+    }
+}
+
 #[test]
-fn the_choice_is_one_that_computes() {
-    let same = ConvShape::same3x3(1, 64, 64, 16, 16);
-    assert_eq!(Winograd::choose(&same), Some(Winograd::F4));
-    assert_eq!(Winograd::choose(&ConvShape { upsample: 2, ..same }), Some(Winograd::F4Enlarged));
-    assert_eq!(Winograd::choose(&ConvShape { upsample: 4, ..same }), Some(Winograd::F4));
-    assert_eq!(Winograd::choose(&ConvShape { stride: [2, 2], ..same }), None);
-    assert_eq!(Winograd::choose(&ConvShape { kernel: [1, 3], ..same }), None);
-    assert_eq!(Winograd::choose(&ConvShape { height: 1, ..same }), None);
-    assert_eq!(Winograd::choose(&ConvShape { height: 3, ..same }), Some(Winograd::F2));
-    assert_eq!(Winograd::choose(&ConvShape { in_channels: 320, ..same }), None);
+fn errors_grow_as_the_direct_ones_do() {
+    for channels in [64, 320, 1280] {
+        let same = ConvShape::same3x3(1, 8, 8, channels, 32);
+        let up = ConvShape { upsample: 2, height: 4, width: 4, ..same };
+        let kinds = [(Winograd::F2, same), (Winograd::F4, same), (Winograd::F4Enlarged, up)];
+        for isa in Isa::available() {
+            for (kind, shape) in kinds {
+                let error = |kind| relative_error(kind, &shape, isa);
+                let (direct, found) = (error(None), error(Some(kind)));
+                let context = (kind, isa, channels, direct, found);
+                assert!(found <= growth(kind) * direct, "{context:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn many_channels_and_few_tiles() {
+    let pools = [1, 3].map(Pool::new);
+    for isa in Isa::available() {
+        let mut random = Random::new(8);
+        for kind in Winograd::ALL {
+            for (i, outputs) in [1, 65, 300].into_iter().enumerate() {
+                // Chunks of channels of several lengths, more tiles than a stage has, and one.
+                for (inputs, side) in [(257, 5), (270, 33), (701, 2)] {
+                    let shape = ConvShape::same3x3(1, side, side + 1, inputs, outputs);
+                    let upsample = if kind == Winograd::F4Enlarged { 2 } else { 1 };
+                    let shape = ConvShape { upsample, ..shape };
+                    check(kind, shape, isa, &pools[i % 2], &mut random);
+                }
+            }
+            let narrow = ConvShape::same3x3(2, 9, 7, 5, 300);
+            let upsample = if kind == Winograd::F4Enlarged { 2 } else { 1 };
+            check(kind, ConvShape { upsample, ..narrow }, isa, &pools[1], &mut random);
+        }
+    }
+}
+
+#[test]
+fn auto_chooses_the_cheapest_that_computes() {
+    let auto = |shape: &ConvShape| Convolutions::Auto.choose(Isa::best(), shape);
+    let same = ConvShape::same3x3(1, 64, 64, 64, 64);
+    assert_eq!(auto(&same), Some(Winograd::F4));
+    assert_eq!(auto(&ConvShape { upsample: 2, ..same }), Some(Winograd::F4Enlarged));
+    assert_eq!(auto(&ConvShape { upsample: 4, ..same }), Some(Winograd::F4));
+    assert_eq!(auto(&ConvShape { stride: [2, 2], ..same }), None);
+    assert_eq!(auto(&ConvShape { kernel: [1, 3], ..same }), None);
+    // A tile is more work than what is left of it.
+    assert_eq!(auto(&ConvShape { height: 1, ..same }), None);
+    assert_eq!(auto(&ConvShape { height: 2, ..same }), Some(Winograd::F2));
+    for wide in [320, 640, 1280] {
+        let wide = ConvShape { in_channels: wide, out_channels: wide, ..same };
+        assert_eq!(auto(&wide), Some(Winograd::F4));
+    }
     let unpaired = Padding { top: 0, ..same.padding };
     let unpaired = ConvShape { upsample: 2, padding: unpaired, ..same };
-    assert_eq!(Winograd::choose(&unpaired), Some(Winograd::F4));
+    assert_eq!(auto(&unpaired), Some(Winograd::F4));
+}
+
+#[test]
+fn a_pinned_choice_is_kept_where_it_computes() {
+    let same = ConvShape::same3x3(1, 64, 64, 64, 64);
+    let up = ConvShape { upsample: 2, ..same };
+    let down = ConvShape { stride: [2, 2], ..same };
+    let choices = |way: Convolutions| [same, up, down].map(|shape| way.choose(Isa::best(), &shape));
+    assert_eq!(choices(Convolutions::Direct), [None; 3]);
+    assert_eq!(choices(Convolutions::Winograd2), [Some(Winograd::F2), Some(Winograd::F2), None]);
+    let four = [Some(Winograd::F4), Some(Winograd::F4Enlarged), None];
+    assert_eq!(choices(Convolutions::Winograd4), four);
+    for way in Convolutions::ALL {
+        assert_eq!(way.name().parse(), Ok(way));
+    }
+    assert!("winograd".parse::<Convolutions>().is_err());
+}
+
+#[test]
+fn blocks_of_a_stage_keep_threads_busy_and_share_filters() {
+    let (tiles, most) = (64, 65);
+    // One thread has no use for more than one block; many have, up to a tile each.
+    assert_eq!(best_block(tiles, most, 5, 1), 64);
+    assert_eq!(best_block(tiles, most, 20, 2), 64);
+    assert!(best_block(tiles, most, 5, 2) < 64);
+    assert!(best_block(tiles, most, 5, 64) <= 6);
+    assert!(best_block(tiles, 10, 5, 1) <= 10);
+    assert_eq!(best_block(0, most, 5, 2), 1);
 }
 
 #[test]

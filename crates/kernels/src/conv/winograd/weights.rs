@@ -1,24 +1,29 @@
-//! The filters of a 3x3 convolution, transformed once and packed for the products.
+//! The filters of a 3x3 convolution, packed for the products, and transformed if they are few.
 
-use super::Winograd;
 use super::transform::MAX_IN;
+use super::{Winograd, is_streamed};
 use crate::gemm::{PackedWeights, ReadWeights, WeightShape};
 use crate::isa::Isa;
 use crate::pool::Pool;
 
-/// Taps of the filter that is transformed.
-const TAPS: usize = 9;
+/// Taps of a filter.
+pub(super) const TAPS: usize = 9;
 
-/// G g G^T of every filter g, as `[product, inputs, outputs]` in panels.
+/// The filters of a 3x3 convolution for one kind of minimal filtering.
 #[derive(Debug)]
 pub struct WinogradWeights {
-    pub(super) kind: Winograd,
-    pub(super) packed: PackedWeights,
+    kind: Winograd,
+    /// `[outputs, inputs]`
+    channels: [usize; 2],
+    is_streamed: bool,
+    /// G g G^T of every filter g, as `[product, inputs, outputs]` in panels; or, where they are
+    /// streamed, the filters themselves as `[inputs, taps, outputs]`.
+    packed: PackedWeights,
 }
 
 impl WinogradWeights {
-    /// Transforms and packs the filters that `read` gives, `[outputs, inputs, 3, 3]`, using every
-    /// thread of `pool`.
+    /// Packs the filters that `read` gives, `[outputs, inputs, 3, 3]`, using every thread of
+    /// `pool`, and transforms them if they are few.
     ///
     /// # Panics
     /// When an extent is zero.
@@ -30,21 +35,18 @@ impl WinogradWeights {
         inputs: usize,
         read: ReadWeights<'_>,
     ) -> Self {
-        let taps = kind.side() * kind.side();
-        let matrix = kind.weights();
-        let shape = WeightShape { outputs, inputs, taps };
-        let transformed = |start: usize, out: &mut [f32]| {
-            let first = start / taps;
-            for (filter, out) in (first..).zip(out.chunks_exact_mut(taps)) {
-                let mut taps = [0.0; TAPS];
-                read(filter * TAPS, &mut taps);
-                transform(&matrix[..kind.side()], &taps, out);
+        let is_streamed = is_streamed(outputs, inputs);
+        let packed = match is_streamed {
+            true => {
+                let shape = WeightShape { outputs, inputs: inputs * TAPS, taps: 1 };
+                PackedWeights::pack(isa, pool, shape, false, read)
             }
+            false => pack_transformed(isa, pool, kind, outputs, inputs, read),
         };
-        Self { kind, packed: PackedWeights::pack(isa, pool, shape, false, &transformed) }
+        Self { kind, channels: [outputs, inputs], is_streamed, packed }
     }
 
-    /// Which algorithm the filters were transformed for.
+    /// Which algorithm the filters are for.
     pub fn kind(&self) -> Winograd {
         self.kind
     }
@@ -53,6 +55,44 @@ impl WinogradWeights {
     pub fn size_bytes(&self) -> usize {
         self.packed.size_bytes()
     }
+
+    pub(super) fn isa(&self) -> Isa {
+        self.packed.isa()
+    }
+
+    pub(super) fn channels(&self) -> [usize; 2] {
+        self.channels
+    }
+
+    pub(super) fn is_streamed(&self) -> bool {
+        self.is_streamed
+    }
+
+    pub(super) fn packed(&self) -> &PackedWeights {
+        &self.packed
+    }
+}
+
+fn pack_transformed(
+    isa: Isa,
+    pool: &Pool,
+    kind: Winograd,
+    outputs: usize,
+    inputs: usize,
+    read: ReadWeights<'_>,
+) -> PackedWeights {
+    let positions = kind.side() * kind.side();
+    let matrix = kind.weights();
+    let shape = WeightShape { outputs, inputs, taps: positions };
+    let transformed = |start: usize, out: &mut [f32]| {
+        let first = start / positions;
+        for (filter, out) in (first..).zip(out.chunks_exact_mut(positions)) {
+            let mut taps = [0.0; TAPS];
+            read(filter * TAPS, &mut taps);
+            transform(&matrix[..kind.side()], &taps, out);
+        }
+    };
+    PackedWeights::pack(isa, pool, shape, false, &transformed)
 }
 
 /// out = G g G^T, rounded once.

@@ -1,5 +1,6 @@
 //! A device that stands in for Core ML: it keeps packages as they are, and the
-//! graph's interpreter computes what they hold.
+//! graph's interpreter computes what they hold. The command's tests of its selftest
+//! include this file too.
 
 use std::fs;
 use std::path::{Path, PathBuf};

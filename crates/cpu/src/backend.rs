@@ -9,7 +9,7 @@ use laterna_graph::{
     Backend, CompileError, CompileOptions, Graph, Node, NodeSummary, Op, OpFacts, Origin, Port,
     Program, ProgramSummary, Support, ValueId, WeightSource, cost,
 };
-use laterna_kernels::{Convolutions, Isa, IsaError, Pool, UnknownConvolutions};
+use laterna_kernels::{Convolutions, Isa, IsaError, Pool, Precision, UnknownConvolutions};
 use laterna_tensor::DType;
 
 use crate::constants::Constants;
@@ -26,6 +26,9 @@ pub struct CpuOptions {
     pub isa: Option<Isa>,
     /// How 3x3 convolutions are computed; each as is cheapest if not given.
     pub convolutions: Option<Convolutions>,
+    /// How the operands of linear layers and convolutions are rounded. Layers of few channels,
+    /// attention and minimal filtering stay in f32.
+    pub precision: Precision,
 }
 
 /// Why the backend cannot be used as asked for.
@@ -62,12 +65,18 @@ impl CpuBackend {
             Some(convolutions) => convolutions,
             None => Convolutions::from_environment()?,
         };
-        Ok(Self { machine: Arc::new(Machine { isa, pool, convolutions }) })
+        let precision = options.precision;
+        Ok(Self { machine: Arc::new(Machine { isa, pool, convolutions, precision }) })
     }
 
     /// The instruction set in use.
     pub fn isa(&self) -> Isa {
         self.machine.isa
+    }
+
+    /// How operands are rounded.
+    pub fn precision(&self) -> Precision {
+        self.machine.precision
     }
 
     /// How 3x3 convolutions are computed.

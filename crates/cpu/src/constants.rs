@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use laterna_graph::{CompileError, Constant, Graph, ValueId, WeightSource};
 use laterna_kernels::{
-    ConvShape, Isa, PackedWeights, ReadWeights, WeightShape, Winograd, WinogradWeights,
+    ConvShape, Isa, PackedWeights, Precision, ReadWeights, WeightShape, Winograd, WinogradWeights,
 };
 use laterna_tensor::{RawTensor, Tensor};
 
@@ -54,9 +54,21 @@ impl<'a> Constants<'a> {
         self.machine.isa
     }
 
+    /// How the operands of a product from so many channels to so many are rounded. Pixels and
+    /// latents have few, cost little, and every error in them is seen.
+    pub fn precision(&self, channels: [usize; 2]) -> Precision {
+        const FEW: usize = 16;
+        if channels.into_iter().any(|channels| channels < FEW) {
+            return Precision::F32;
+        }
+        self.machine.precision
+    }
+
     /// The minimal filtering that computes a convolution, or `None` for the direct kernel.
     pub fn winograd(&self, shape: &ConvShape) -> Option<Winograd> {
-        self.machine.convolutions.choose(self.machine.isa, shape)
+        let Machine { isa, convolutions, .. } = *self.machine;
+        let channels = [shape.in_channels, shape.out_channels];
+        convolutions.choose(isa, self.precision(channels), shape)
     }
 
     /// The number of threads that kernels run on.
@@ -92,10 +104,13 @@ impl<'a> Constants<'a> {
         if let Some(packed) = self.packed.get(&(id, gated)) {
             return Ok(packed.clone());
         }
-        let machine = self.machine;
+        let Machine { isa, pool, .. } = self.machine;
+        let pack = match self.precision([shape.inputs, shape.outputs]) {
+            Precision::F32 => PackedWeights::pack,
+            Precision::Bf16 => PackedWeights::pack_bf16,
+        };
         let packed = self.with_stored(id, |stored| {
-            let read: ReadWeights<'_> = &|start, out| stored.read(start, out);
-            PackedWeights::pack(machine.isa, &machine.pool, shape, gated, read)
+            pack(*isa, pool, shape, gated, &|start, out| stored.read(start, out))
         })?;
         let packed = Arc::new(packed);
         self.packed.insert((id, gated), packed.clone());

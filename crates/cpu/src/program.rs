@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use laterna_graph::plan::FinalCopy;
 use laterna_graph::{Instance, Port, Program, ProgramSummary, RunError};
-use laterna_kernels::{Convolutions, Isa, Pool};
+use laterna_kernels::{Convolutions, Isa, Pool, Precision};
 
 use crate::instance::CpuInstance;
 use crate::memory::{Operand, Operands, StepOperands};
@@ -17,6 +17,8 @@ pub struct Machine {
     pub pool: Pool,
     /// How 3x3 convolutions are computed.
     pub convolutions: Convolutions,
+    /// How the operands of products are rounded.
+    pub precision: Precision,
 }
 
 /// One kernel with everything about it decided.

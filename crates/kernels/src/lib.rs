@@ -32,8 +32,9 @@ pub use conv::{
     WinogradWeights, conv2d, conv2d_bf16, conv2d_grouped, conv2d_winograd, winograd_scratch_len,
 };
 pub use gemm::{
-    BatchBias, Epilogue, MatmulShape, PackedWeights, Precision, ReadWeights, Residual, WeightShape,
-    bf16_scratch_len, linear, linear_bf16, matmul, matmul_scratch_len,
+    BatchBias, Epilogue, MatmulShape, PackedWeights, Precision, ReadWeights, Residual,
+    UnknownPrecision, WeightShape, bf16_scratch_len, linear, linear_bf16, matmul,
+    matmul_scratch_len,
 };
 pub use isa::{Isa, IsaError};
 pub use math::Activation;

@@ -9,7 +9,7 @@ use clap::Args;
 use laterna_coreml::run::ComputeUnits;
 use laterna_cpu::{CpuBackend, CpuOptions};
 use laterna_graph::Backend;
-use laterna_kernels::{Convolutions, Isa, Pool, ceiling};
+use laterna_kernels::{Convolutions, Isa, Pool, Precision, ceiling};
 
 use crate::console::Console;
 use crate::error::{During, Failure};
@@ -31,6 +31,10 @@ pub struct BackendArgs {
     /// LATERNA_CONVOLUTIONS says, or auto: each as is cheapest].
     #[arg(long, value_name = "WAY")]
     pub convolutions: Option<Convolutions>,
+    /// How the CPU rounds the operands of products: f32 (not at all) or bf16 (16 bits, half the
+    /// memory; fast where the CPU has instructions for it).
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    pub precision: Precision,
     /// The devices that `--backend coreml` may use: cpu, cpu-gpu, cpu-ne (the Neural Engine), all.
     #[arg(long, value_name = "UNITS", value_parser = units, default_value = "cpu-gpu")]
     pub compute_units: ComputeUnits,
@@ -46,6 +50,7 @@ impl Default for BackendArgs {
             backend: "cpu".to_owned(),
             threads: None,
             convolutions: None,
+            precision: Precision::F32,
             compute_units: ComputeUnits::default(),
             placement: false,
         }
@@ -144,12 +149,22 @@ fn describe_cpu(args: &BackendArgs) -> Result<String, Failure> {
         Convolutions::Auto => String::new(),
         pinned => format!(", {pinned} convolutions"),
     };
-    Ok(format!("cpu: {} on {} threads{convolutions}", cpu.isa().name(), cpu.threads()))
+    let precision = match cpu.precision() {
+        Precision::F32 => String::new(),
+        other => format!(" in {other}"),
+    };
+    let (isa, threads) = (cpu.isa().name(), cpu.threads());
+    Ok(format!("cpu: {isa}{precision} on {threads} threads{convolutions}"))
 }
 
 fn open_cpu(args: &BackendArgs) -> Result<CpuBackend, Failure> {
     let threads = args.threads.map(usize::from);
-    let options = CpuOptions { threads, isa: None, convolutions: args.convolutions };
+    let options = CpuOptions {
+        threads,
+        isa: None,
+        convolutions: args.convolutions,
+        precision: args.precision,
+    };
     CpuBackend::new(options).during("cannot use the CPU backend")
 }
 

@@ -7,7 +7,7 @@ use laterna_graph::op::{Conv2d, Epilogue};
 use laterna_graph::{CompileError, Graph, Node, RunError, ValueId};
 use laterna_kernels::{
     self as kernels, Activation, BatchBias, ConvShape, Isa, MatmulShape, PackedWeights, Padding,
-    Residual, WeightShape, Winograd, WinogradWeights,
+    Precision, Residual, WeightShape, Winograd, WinogradWeights,
 };
 
 use super::Lowered;
@@ -40,13 +40,15 @@ pub fn conv2d(
         && shape.stride == [1, 1]
         && shape.padding == Padding::default()
         && shape.upsample == 1;
+    let pixels = shape.batch * shape.height * shape.width;
+    let scratch_elements = scratch(&weights, pixels);
     let kernel: Box<dyn Kernel> = if is_pointwise {
         Box::new(Linear { rows: shape.out_rows(), weights, epilogue })
     } else {
         Box::new(Conv { shape, weights, epilogue })
     };
     let inputs = [node.inputs[0]].into_iter().chain(operands).collect();
-    Ok(Lowered { kernel, inputs, scratch_elements: 0 })
+    Ok(Lowered { kernel, inputs, scratch_elements })
 }
 
 /// Lowers a linear layer.
@@ -62,9 +64,10 @@ pub fn linear(
     let weights =
         pack(graph, node, WeightShape::linear(weight[0], weight[1]), op.geglu, constants)?;
     let (epilogue, operands) = epilogue(node, op, 1, rows_per_batch);
+    let scratch_elements = scratch(&weights, rows);
     let kernel = Box::new(Linear { rows, weights, epilogue });
     let inputs = [node.inputs[0]].into_iter().chain(operands).collect();
-    Ok(Lowered { kernel, inputs, scratch_elements: 0 })
+    Ok(Lowered { kernel, inputs, scratch_elements })
 }
 
 fn conv_shape(graph: &Graph, node: &Node, conv: &Conv2d) -> ConvShape {
@@ -92,6 +95,22 @@ fn pack(
 ) -> Result<Arc<PackedWeights>, CompileError> {
     check_constant_weight(graph, node)?;
     constants.packed(node.inputs[1], shape, gated)
+}
+
+/// Where rows of the input lie rounded.
+fn scratch(weights: &PackedWeights, rows: usize) -> usize {
+    match weights.precision() {
+        Precision::F32 => 0,
+        Precision::Bf16 => kernels::bf16_scratch_len(rows, weights.shape().inputs),
+    }
+}
+
+/// What the name of a kernel says of its operands.
+fn suffix(weights: &PackedWeights) -> &'static str {
+    match weights.precision() {
+        Precision::F32 => "",
+        Precision::Bf16 => ".bf16",
+    }
 }
 
 fn check_constant_weight(graph: &Graph, node: &Node) -> Result<(), CompileError> {
@@ -157,16 +176,23 @@ struct Conv {
 impl Kernel for Conv {
     fn name(&self, isa: Isa) -> String {
         let [h, w] = self.shape.kernel;
-        format!("conv{h}x{w}.indirect.{}", isa.name())
+        format!("conv{h}x{w}.indirect{}.{isa}", suffix(&self.weights))
     }
 
     fn run(&self, machine: &Machine, operands: &mut Operands<'_>) -> Result<(), RunError> {
         let columns = self.weights.columns();
         let epilogue = self.epilogue.resolve(operands, columns);
         let (x, shape) = (operands.input(0), &self.shape);
-        let (out, _) = operands.write();
-        let x_stride = shape.in_channels;
-        kernels::conv2d(&machine.pool, shape, x, x_stride, &self.weights, &epilogue, out, columns);
+        let (out, scratch) = operands.write();
+        let (pool, weights, stride) = (&machine.pool, &*self.weights, shape.in_channels);
+        match weights.precision() {
+            Precision::F32 => {
+                kernels::conv2d(pool, shape, x, stride, weights, &epilogue, out, columns);
+            }
+            Precision::Bf16 => kernels::conv2d_bf16(
+                pool, shape, x, stride, weights, &epilogue, scratch, out, columns,
+            ),
+        }
         Ok(())
     }
 }
@@ -231,24 +257,23 @@ struct Linear {
 impl Kernel for Linear {
     fn name(&self, isa: Isa) -> String {
         let gated = if self.weights.gated() { ".geglu" } else { "" };
-        format!("gemm{gated}.{}", isa.name())
+        format!("gemm{gated}{}.{isa}", suffix(&self.weights))
     }
 
     fn run(&self, machine: &Machine, operands: &mut Operands<'_>) -> Result<(), RunError> {
         let (columns, inputs) = (self.weights.columns(), self.weights.shape().inputs);
         let epilogue = self.epilogue.resolve(operands, columns);
         let x = operands.input(0);
-        let (out, _) = operands.write();
-        kernels::linear(
-            &machine.pool,
-            self.rows,
-            x,
-            inputs,
-            &self.weights,
-            &epilogue,
-            out,
-            columns,
-        );
+        let (out, scratch) = operands.write();
+        let (pool, rows, weights) = (&machine.pool, self.rows, &*self.weights);
+        match weights.precision() {
+            Precision::F32 => {
+                kernels::linear(pool, rows, x, inputs, weights, &epilogue, out, columns);
+            }
+            Precision::Bf16 => kernels::linear_bf16(
+                pool, rows, x, inputs, weights, &epilogue, scratch, out, columns,
+            ),
+        }
         Ok(())
     }
 }

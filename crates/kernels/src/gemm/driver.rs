@@ -129,7 +129,7 @@ pub(crate) fn part(whole: usize, parts: usize, index: usize) -> Range<usize> {
 /// With the instruction for products of pairs where the CPU has it.
 fn bf16_task(isa: Isa) -> Entry {
     #[cfg(target_arch = "x86_64")]
-    if isa == Isa::Avx512 && Avx512Bf16::detect().is_some() {
+    if isa.has_bf16_products() {
         return task_of_pairs::<Avx512Bf16>;
     }
     pick(BF16_TASKS, isa)

@@ -4,6 +4,8 @@
 //! number of vectors; outputs past the last are zero. The last panel has only the vectors it needs.
 
 use crate::isa::Isa;
+use std::fmt;
+use std::str::FromStr;
 
 /// The extents of a weight tensor: `[outputs, inputs, taps]`, that is OIHW with the kernel's
 /// positions flattened, or `[outputs, inputs]` of a linear layer with one tap.
@@ -45,6 +47,9 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::F32, Self::Bf16];
+
     /// Channels in a word of 32 bits.
     pub(crate) fn channels_per_word(self) -> usize {
         match self {
@@ -59,6 +64,26 @@ impl Precision {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
         }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// No such precision.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown precision `{0}`: known are f32, bf16")]
+pub struct UnknownPrecision(String);
+
+impl FromStr for Precision {
+    type Err = UnknownPrecision;
+
+    fn from_str(name: &str) -> Result<Self, UnknownPrecision> {
+        let known = Self::ALL.into_iter().find(|precision| precision.name() == name);
+        known.ok_or_else(|| UnknownPrecision(name.to_owned()))
     }
 }
 

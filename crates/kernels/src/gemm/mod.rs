@@ -12,7 +12,7 @@ pub mod reference;
 
 pub use bf16::bf16_scratch_len;
 pub use epilogue::{BatchBias, Epilogue, Residual};
-pub use layout::{Precision, WeightShape};
+pub use layout::{Precision, UnknownPrecision, WeightShape};
 pub use matmul::{MatmulShape, matmul, matmul_scratch_len};
 pub(crate) use pack::SendPointer;
 pub use pack::{PackedWeights, ReadWeights};

@@ -103,6 +103,14 @@ impl Isa {
         }
     }
 
+    /// Whether this CPU has an instruction for [`Simd::dot_pairs`] of this set's vectors.
+    pub fn has_bf16_products(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self == Self::Avx512 && Avx512Bf16::detect().is_some();
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
     /// f32 lanes of one vector.
     pub fn lanes(self) -> usize {
         pick(SIZES, self)().expect("an Isa in use is available").lanes

@@ -4,6 +4,7 @@
 use super::streamed::{FILTER_COST, Stages};
 use super::tiles::Tiles;
 use super::{ConvShape, Winograd, is_streamed};
+use crate::gemm::Precision;
 use crate::isa::Isa;
 use std::fmt;
 use std::str::FromStr;
@@ -55,11 +56,12 @@ impl Convolutions {
         }
     }
 
-    /// The minimal filtering for a convolution, or `None` for the direct kernel: the only place where
-    /// this is decided. The number of threads has no say, so that a result does not depend on it.
-    pub fn choose(self, isa: Isa, shape: &ConvShape) -> Option<Winograd> {
+    /// The minimal filtering, which is of f32, for a convolution, or `None` for the direct kernel, which
+    /// would be of `precision`: the only place where this is decided. The number of threads has no
+    /// say, so that a result does not depend on it.
+    pub fn choose(self, isa: Isa, precision: Precision, shape: &ConvShape) -> Option<Winograd> {
         let kinds: &[Winograd] = match self {
-            Self::Auto => return cheapest(isa, shape),
+            Self::Auto => return cheapest(isa, precision, shape),
             Self::Direct => &[],
             Self::Winograd2 => &[Winograd::F2],
             Self::Winograd4 => &[Winograd::F4Enlarged, Winograd::F4],
@@ -95,21 +97,22 @@ const FINISH_COST: usize = 100;
 const BYTES_IN_TWO: usize = 3;
 
 /// Of equals the one with the smallest rounding errors.
-fn cheapest(isa: Isa, shape: &ConvShape) -> Option<Winograd> {
+fn cheapest(isa: Isa, precision: Precision, shape: &ConvShape) -> Option<Winograd> {
     let ways = [None, Some(Winograd::F2), Some(Winograd::F4), Some(Winograd::F4Enlarged)];
     let computed = ways.into_iter().filter(|way| way.is_none_or(|kind| kind.computes(shape)));
     let best = computed.min_by_key(|way| match way {
-        None => direct_cost(isa, shape),
+        None => direct_cost(isa, precision, shape),
         Some(kind) => winograd_cost(isa, *kind, shape),
     });
     best.flatten()
 }
 
 /// In multiply-adds of a vector.
-fn direct_cost(isa: Isa, shape: &ConvShape) -> usize {
-    let products = shape.taps() * shape.in_channels * row_cost(isa, shape.out_channels);
+fn direct_cost(isa: Isa, precision: Precision, shape: &ConvShape) -> usize {
+    let at_once = if isa.has_bf16_products() { precision.channels_per_word() } else { 1 };
+    let products = shape.taps() * shape.in_channels * row_cost(isa, shape.out_channels) / at_once;
     let finish = FINISH_COST * shape.out_channels.div_ceil(isa.lanes());
-    let filters = filter_bytes(shape) * 2 / BYTES_IN_TWO;
+    let filters = filter_bytes(shape) / precision.channels_per_word() * 2 / BYTES_IN_TWO;
     (shape.out_rows() * (products + finish)).max(filters)
 }
 

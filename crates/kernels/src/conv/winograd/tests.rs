@@ -5,7 +5,7 @@ use super::streamed::best_block;
 use super::*;
 use crate::conv::conv2d;
 use crate::conv::{Padding, reference};
-use crate::gemm::{BatchBias, PackedWeights, Residual, WeightShape};
+use crate::gemm::{BatchBias, PackedWeights, Precision, Residual, WeightShape};
 use crate::math::Activation;
 use crate::testing::{Random, assert_close, sum_tolerance};
 
@@ -191,7 +191,7 @@ fn many_channels_and_few_tiles() {
 
 #[test]
 fn auto_chooses_the_cheapest_that_computes() {
-    let auto = |shape: &ConvShape| Convolutions::Auto.choose(Isa::best(), shape);
+    let auto = |shape: &ConvShape| Convolutions::Auto.choose(Isa::best(), Precision::F32, shape);
     let same = ConvShape::same3x3(1, 64, 64, 64, 64);
     assert_eq!(auto(&same), Some(Winograd::F4));
     assert_eq!(auto(&ConvShape { upsample: 2, ..same }), Some(Winograd::F4Enlarged));
@@ -215,7 +215,7 @@ fn a_pinned_choice_is_kept_where_it_computes() {
     let same = ConvShape::same3x3(1, 64, 64, 64, 64);
     let up = ConvShape { upsample: 2, ..same };
     let down = ConvShape { stride: [2, 2], ..same };
-    let choices = |way: Convolutions| [same, up, down].map(|shape| way.choose(Isa::best(), &shape));
+    let choices = |way: Convolutions| [same, up, down].map(|shape| way.choose(Isa::best(), Precision::F32, &shape));
     assert_eq!(choices(Convolutions::Direct), [None; 3]);
     assert_eq!(choices(Convolutions::Winograd2), [Some(Winograd::F2), Some(Winograd::F2), None]);
     let four = [Some(Winograd::F4), Some(Winograd::F4Enlarged), None];

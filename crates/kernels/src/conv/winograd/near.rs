@@ -116,7 +116,7 @@ impl<T: Transform> Block<'_, T> {
                 start: weights.wrapping_add(len),
                 floats_per_round: if far { UNROLL * vectors * S::LANES } else { 0 },
             };
-            s.vectorize(Position {
+            s.vectorize(Position::<false> {
                 tiles: self.tiles.len(),
                 depth,
                 vectors,

@@ -23,7 +23,10 @@ impl<T: Transform> Task<'_, T> {
 }
 
 /// One matrix product, `tiles` rows by `vectors`, in scratch memory.
-pub(super) struct Position {
+///
+/// Whether filters are `STREAMED` is a constant, so that the short products of few channels carry
+/// nothing of what only long ones need.
+pub(super) struct Position<const STREAMED: bool> {
     pub tiles: usize,
     pub depth: usize,
     pub vectors: usize,
@@ -35,7 +38,7 @@ pub(super) struct Position {
     /// `[tiles, vectors * LANES]` with `product_row` floats from tile to tile.
     pub products: *mut f32,
     pub product_row: usize,
-    /// Whether the products are added to what is there.
+    /// Whether the products are added to what is there; only of streamed filters.
     pub adds: bool,
     pub ahead: Ahead,
 }
@@ -45,11 +48,11 @@ pub(super) struct Position {
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
     pub start: *const f32,
-    /// 0 to ask for nothing.
+    /// 0 to ask for nothing. Of filters that are not streamed, as much as a round reads.
     pub floats_per_round: usize,
 }
 
-impl SimdOp for Position {
+impl<const STREAMED: bool> SimdOp for Position<STREAMED> {
     type Output = ();
 
     #[inline(always)]
@@ -64,7 +67,7 @@ impl SimdOp for Position {
     }
 }
 
-impl Position {
+impl<const STREAMED: bool> Position<STREAMED> {
     /// Walks the tiles in groups of rows of nearly equal size.
     #[inline(always)]
     fn rows<S: Simd, const VECTORS: usize>(&self, s: S) {
@@ -91,7 +94,7 @@ impl Position {
         }
         let out = self.products.wrapping_add(first * self.product_row);
         let mut sums = [[s.zero(); VECTORS]; ROWS];
-        if self.adds {
+        if STREAMED && self.adds {
             for (i, row) in sums.iter_mut().enumerate() {
                 for (j, v) in row.iter_mut().enumerate() {
                     // SAFETY: a row of products holds the vectors of a panel.
@@ -131,10 +134,17 @@ impl Position {
         let Ahead { start: mut ahead, floats_per_round } = self.ahead;
         let round = if is_first { floats_per_round } else { 0 };
         while k + UNROLL <= self.depth {
-            for line in (0..round).step_by(LINE) {
-                s.prefetch_far(ahead.wrapping_add(line));
+            if STREAMED {
+                for line in (0..round).step_by(LINE) {
+                    s.prefetch_far(ahead.wrapping_add(line));
+                }
+                ahead = ahead.wrapping_add(round);
+            } else if round > 0 {
+                for line in (0..UNROLL * VECTORS * S::LANES).step_by(LINE) {
+                    s.prefetch_far(ahead.wrapping_add(line));
+                }
+                ahead = ahead.wrapping_add(UNROLL * VECTORS * S::LANES);
             }
-            ahead = ahead.wrapping_add(round);
             for u in 0..UNROLL {
                 let sums = if split && u % 2 == 1 { &mut odd } else { &mut *sums };
                 // SAFETY: k + u < depth.

@@ -275,7 +275,7 @@ impl<T: Transform> Multiplied<'_, T> {
         let share = taps_len.div_ceil(T::IN * T::IN).next_multiple_of(LINE);
         let rounds = (channels.len() / UNROLL).max(1);
         for position in (0..T::IN * T::IN).filter(|&at| T::is_present(at)) {
-            s.vectorize(Position {
+            s.vectorize(Position::<true> {
                 tiles: self.slots.len(),
                 depth: channels.len(),
                 vectors,

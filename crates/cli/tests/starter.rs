@@ -102,6 +102,28 @@ fn ways_of_computing_convolutions_agree() {
     }
 }
 
+/// Between a picture in bf16 and the same in f32, in dB.
+const MIN_PSNR_OF_BF16: f64 = 40.0;
+
+#[test]
+fn bf16_paints_nearly_the_same_picture() {
+    let studio = Studio::new();
+    // All convolutions direct, so that what is rounded does not depend on the CPU.
+    let paint = |precision: &str| {
+        let output = studio.folder.path().join(format!("{precision}.png"));
+        let how = ["--convolutions", "direct", "--precision", precision];
+        succeed(&studio.arguments(&output, &how));
+        pixels(&output)
+    };
+    let found = psnr(&paint("bf16"), &paint("f32"), 1.0).expect("rounding changes a picture");
+    assert!(found >= MIN_PSNR_OF_BF16, "{found:.1} dB");
+    let shown = succeed(&["inspect", "--kernels", "unet", "--precision", "bf16"]);
+    assert!(shown.contains("gemm.bf16"), "{shown}");
+    let refused = laterna(&["inspect", "--precision", "fp8"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("f32, bf16"), "{}", text(&refused.stderr));
+}
+
 #[test]
 fn a_way_of_computing_convolutions_is_told_and_kept() {
     let kernels = |way: &str| {

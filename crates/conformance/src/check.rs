@@ -68,8 +68,19 @@ impl fmt::Display for Failures {
 /// # Errors
 /// All that fail.
 pub fn check(backend: &dyn Backend) -> Result<(), Failures> {
+    check_within(backend, 0.0)
+}
+
+/// As [`check`], for a device that rounds on the way: where a case's tolerance is smaller, errors may
+/// be as large as `tolerance`, see [`compare`].
+///
+/// # Errors
+/// All that fail.
+pub fn check_within(backend: &dyn Backend, tolerance: f32) -> Result<(), Failures> {
     let all = cases().into_iter().chain((0..RANDOM_GRAPHS).map(random_case));
-    let applicable = all.filter(|case| converts_types(backend, &case.graph));
+    let applicable = all
+        .filter(|case| converts_types(backend, &case.graph))
+        .map(|case| Case { tolerance: case.tolerance.max(tolerance), ..case });
     let failures: Vec<_> = applicable.filter_map(|case| failure(backend, case)).collect();
     if failures.is_empty() { Ok(()) } else { Err(Failures(failures)) }
 }

@@ -13,7 +13,7 @@ mod random;
 mod random_graph;
 
 pub use cases::{Case, cases};
-pub use check::{Failure, Failures, Problem, check};
+pub use check::{Failure, Failures, Problem, check, check_within};
 pub use compare::{Difference, compare};
 pub use random::Random;
 pub use random_graph::random_case;

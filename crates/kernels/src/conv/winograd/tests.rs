@@ -215,7 +215,9 @@ fn a_pinned_choice_is_kept_where_it_computes() {
     let same = ConvShape::same3x3(1, 64, 64, 64, 64);
     let up = ConvShape { upsample: 2, ..same };
     let down = ConvShape { stride: [2, 2], ..same };
-    let choices = |way: Convolutions| [same, up, down].map(|shape| way.choose(Isa::best(), Precision::F32, &shape));
+    let choices = |way: Convolutions| {
+        [same, up, down].map(|shape| way.choose(Isa::best(), Precision::F32, &shape))
+    };
     assert_eq!(choices(Convolutions::Direct), [None; 3]);
     assert_eq!(choices(Convolutions::Winograd2), [Some(Winograd::F2), Some(Winograd::F2), None]);
     let four = [Some(Winograd::F4), Some(Winograd::F4Enlarged), None];

@@ -26,8 +26,8 @@ pub struct CpuOptions {
     pub isa: Option<Isa>,
     /// How 3x3 convolutions are computed; each as is cheapest if not given.
     pub convolutions: Option<Convolutions>,
-    /// How the operands of linear layers and convolutions are rounded. Layers of few channels,
-    /// attention and minimal filtering stay in f32.
+    /// How the operands of linear layers and convolutions are rounded, those of minimal filtering
+    /// once they are transformed. Layers of few channels and attention stay in f32.
     pub precision: Precision,
 }
 

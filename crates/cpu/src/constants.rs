@@ -132,9 +132,11 @@ impl<'a> Constants<'a> {
         }
         let machine = self.machine;
         let shape = self.graph.shape(id);
+        let channels = [shape[0], shape[1]];
+        let precision = kind.rounding(self.precision(channels));
         let filters = self.with_stored(id, |stored| {
             let read: ReadWeights<'_> = &|start, out| stored.read(start, out);
-            WinogradWeights::pack(machine.isa, &machine.pool, kind, shape[0], shape[1], read)
+            WinogradWeights::pack(machine.isa, &machine.pool, kind, precision, channels, read)
         })?;
         let filters = Arc::new(filters);
         self.filters.insert((id, kind), filters.clone());

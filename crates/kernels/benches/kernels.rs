@@ -8,9 +8,9 @@ mod common;
 
 use common::{hash, values};
 use laterna_kernels::{
-    Activation, AttentionShape, ConvShape, Epilogue, Isa, PackedWeights, Padding, Pool, Residual,
-    Tokens, WeightShape, Winograd, WinogradWeights, attention, attention_scratch_len, ceiling,
-    conv2d, conv2d_winograd, linear, winograd_scratch_len,
+    Activation, AttentionShape, ConvShape, Epilogue, Isa, PackedWeights, Padding, Pool, Precision,
+    Residual, Tokens, WeightShape, Winograd, WinogradWeights, attention, attention_scratch_len,
+    ceiling, conv2d, conv2d_winograd, linear, winograd_scratch_len,
 };
 use std::time::{Duration, Instant};
 
@@ -142,8 +142,16 @@ impl Bench {
         let read = |start: usize, out: &mut [f32]| {
             out.copy_from_slice(&weights[start..start + out.len()]);
         };
-        let packed = WinogradWeights::pack(self.isa, &self.pool, kind, outputs, inputs, &read);
-        let len = winograd_scratch_len(self.isa, self.pool.threads(), kind, &work.shape);
+        let packed = WinogradWeights::pack(
+            self.isa,
+            &self.pool,
+            kind,
+            Precision::F32,
+            [outputs, inputs],
+            &read,
+        );
+        let len =
+            winograd_scratch_len(self.isa, self.pool.threads(), kind, Precision::F32, &work.shape);
         let mut scratch = vec![0.0; len];
         let seconds = self.best_seconds(|| work.run_winograd(&self.pool, &packed, &mut scratch));
         self.report(kind.name(), work.flops(), seconds, &work.out);

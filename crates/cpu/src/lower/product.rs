@@ -106,8 +106,8 @@ fn scratch(weights: &PackedWeights, rows: usize) -> usize {
 }
 
 /// What the name of a kernel says of its operands.
-fn suffix(weights: &PackedWeights) -> &'static str {
-    match weights.precision() {
+fn suffix(precision: Precision) -> &'static str {
+    match precision {
         Precision::F32 => "",
         Precision::Bf16 => ".bf16",
     }
@@ -176,7 +176,7 @@ struct Conv {
 impl Kernel for Conv {
     fn name(&self, isa: Isa) -> String {
         let [h, w] = self.shape.kernel;
-        format!("conv{h}x{w}.indirect{}.{isa}", suffix(&self.weights))
+        format!("conv{h}x{w}.indirect{}.{isa}", suffix(self.weights.precision()))
     }
 
     fn run(&self, machine: &Machine, operands: &mut Operands<'_>) -> Result<(), RunError> {
@@ -210,8 +210,9 @@ fn winograd(
     let weights = constants.filters(node.inputs[1], kind)?;
     let rows_per_batch = shape.out_height() * shape.out_width();
     let (epilogue, operands) = epilogue(node, &conv.epilogue, 1, rows_per_batch);
+    let (isa, threads) = (constants.isa(), constants.threads());
     let scratch_elements =
-        kernels::winograd_scratch_len(constants.isa(), constants.threads(), kind, &shape);
+        kernels::winograd_scratch_len(isa, threads, kind, weights.precision(), &shape);
     let inputs = [node.inputs[0]].into_iter().chain(operands).collect();
     let kernel = Box::new(WinogradConv { shape, weights, epilogue });
     Ok(Lowered { kernel, inputs, scratch_elements })
@@ -225,7 +226,8 @@ struct WinogradConv {
 
 impl Kernel for WinogradConv {
     fn name(&self, isa: Isa) -> String {
-        format!("conv3x3.{}.{isa}", self.weights.kind().name())
+        let (kind, suffix) = (self.weights.kind().name(), suffix(self.weights.precision()));
+        format!("conv3x3.{kind}{suffix}.{isa}")
     }
 
     fn run(&self, machine: &Machine, operands: &mut Operands<'_>) -> Result<(), RunError> {
@@ -257,7 +259,7 @@ struct Linear {
 impl Kernel for Linear {
     fn name(&self, isa: Isa) -> String {
         let gated = if self.weights.gated() { ".geglu" } else { "" };
-        format!("gemm{gated}{}.{isa}", suffix(&self.weights))
+        format!("gemm{gated}{}.{isa}", suffix(self.weights.precision()))
     }
 
     fn run(&self, machine: &Machine, operands: &mut Operands<'_>) -> Result<(), RunError> {

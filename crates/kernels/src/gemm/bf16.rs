@@ -28,17 +28,17 @@ impl PairReader<'_> {
         let channels = (2 * out.len() / taps).min(inputs - first);
         let mut weights = vec![0.0; 2 * out.len()];
         (self.read)((output * inputs + first) * taps, &mut weights[..channels * taps]);
-        for (out, pair) in out.chunks_exact_mut(taps).zip(weights.chunks_exact(2 * taps)) {
-            let (first, second) = pair.split_at(taps);
+        for (out, both) in out.chunks_exact_mut(taps).zip(weights.chunks_exact(2 * taps)) {
+            let (first, second) = both.split_at(taps);
             for ((out, &a), &b) in out.iter_mut().zip(first).zip(second) {
-                *out = f32::from_bits(u32::from(round(a)) | u32::from(round(b)) << 16);
+                *out = pair(a, b);
             }
         }
     }
 }
 
 /// Words of so many channels.
-fn words(channels: usize) -> usize {
+pub(crate) fn words(channels: usize) -> usize {
     channels.div_ceil(Precision::Bf16.channels_per_word())
 }
 
@@ -49,11 +49,17 @@ pub fn bf16_scratch_len(rows: usize, inputs: usize) -> usize {
 
 /// The nearest bf16, ties to even; a NaN stays one.
 #[inline(always)]
-fn round(x: f32) -> u16 {
+pub(crate) fn round(x: f32) -> u16 {
     let bits = x.to_bits();
     let rounded = bits.wrapping_add(0x7FFF + (bits >> 16 & 1));
     let is_nan = bits & 0x7FFF_FFFF > 0x7F80_0000;
     (if is_nan { bits | 0x0040_0000 } else { rounded } >> 16) as u16
+}
+
+/// A word of two numbers.
+#[inline(always)]
+pub(crate) fn pair(first: f32, second: f32) -> f32 {
+    f32::from_bits(u32::from(round(first)) | u32::from(round(second)) << 16)
 }
 
 /// The values as products in bf16 see them.

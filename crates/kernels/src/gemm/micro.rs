@@ -35,8 +35,15 @@ impl Later {
 
 /// What the words of A and B are.
 pub(crate) trait Words: Copy {
+    /// Channels in a word.
+    const CHANNELS: usize;
     /// c + a b
     fn multiply_add<S: Simd>(s: S, a: S::V, b: S::V, c: S::V) -> S::V;
+    /// Writes a vector of channels to the words at `p`, of any alignment.
+    ///
+    /// # Safety
+    /// `LANES / CHANNELS` words at `p` are writable.
+    unsafe fn store<S: Simd>(s: S, p: *mut f32, v: S::V);
 }
 
 /// Each word is an f32.
@@ -48,6 +55,14 @@ pub(crate) struct Floats;
 pub(crate) struct Bf16Pairs;
 
 impl Words for Floats {
+    const CHANNELS: usize = 1;
+
+    #[inline(always)]
+    unsafe fn store<S: Simd>(s: S, p: *mut f32, v: S::V) {
+        // SAFETY: the caller's contract.
+        unsafe { s.store(p, v) }
+    }
+
     #[inline(always)]
     fn multiply_add<S: Simd>(s: S, a: S::V, b: S::V, c: S::V) -> S::V {
         s.fma(a, b, c)
@@ -55,6 +70,14 @@ impl Words for Floats {
 }
 
 impl Words for Bf16Pairs {
+    const CHANNELS: usize = 2;
+
+    #[inline(always)]
+    unsafe fn store<S: Simd>(s: S, p: *mut f32, v: S::V) {
+        // SAFETY: the caller's contract.
+        unsafe { s.store_bf16(p, v) }
+    }
+
     #[inline(always)]
     fn multiply_add<S: Simd>(s: S, a: S::V, b: S::V, c: S::V) -> S::V {
         s.dot_pairs(a, b, c)
@@ -237,7 +260,7 @@ pub(crate) unsafe fn step<S: Simd, const ROWS: usize, const VECTORS: usize>(
 /// # Safety
 /// The first ROWS pointers have more than k readable words, and B more than k rows of VECTORS.
 #[inline(always)]
-unsafe fn step_of<S: Simd, W: Words, const ROWS: usize, const VECTORS: usize>(
+pub(crate) unsafe fn step_of<S: Simd, W: Words, const ROWS: usize, const VECTORS: usize>(
     s: S,
     rows: &RowPointers,
     k: usize,

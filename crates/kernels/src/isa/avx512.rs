@@ -203,4 +203,26 @@ vectors!(Avx512Bf16: ["avx512f" "avx2" "fma" "avx512bf16"]
             _mm512_dpbf16_ps(c, a, b)
         }
     }
+
+    #[inline(always)]
+    unsafe fn store_bf16(self, p: *mut f32, v: __m512) {
+        // SAFETY: the caller's contract; `self` is the witness of the instruction.
+        unsafe { _mm256_storeu_si256(p.cast(), halves(self, v)) }
+    }
+
+    #[inline(always)]
+    fn pack_pairs(self, first: __m512, second: __m512) -> __m512 {
+        op!({
+            let [first, second] =
+                [first, second].map(|v| _mm512_cvtepu16_epi32(halves(self, v)));
+            _mm512_castsi512_ps(_mm512_or_si512(first, _mm512_slli_epi32::<16>(second)))
+        })
+    }
 );
+
+/// Every lane as bf16.
+#[inline(always)]
+fn halves(_: Avx512Bf16, v: __m512) -> __m256i {
+    // SAFETY: the witness has the instruction; both types are of 256 bits, of which any are valid.
+    unsafe { std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(v)) }
+}

@@ -20,6 +20,7 @@ pub use avx512::{Avx512, Avx512Bf16};
 pub use neon::Neon;
 pub use portable::Portable;
 
+use crate::gemm::bf16;
 use std::fmt;
 use std::str::FromStr;
 
@@ -280,6 +281,31 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn dot_pairs(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         let first = self.fma(self.pair_first(a), self.pair_first(b), c);
         self.fma(self.pair_second(a), self.pair_second(b), first)
+    }
+    /// Writes the vector rounded to bf16 to the `LANES / 2` words at `p`, of any alignment.
+    ///
+    /// # Safety
+    /// `LANES / 2` words at `p` are writable.
+    #[inline(always)]
+    unsafe fn store_bf16(self, p: *mut f32, v: Self::V) {
+        let lanes = self.lanes(v);
+        for (i, &lane) in lanes[..Self::LANES].iter().enumerate() {
+            // SAFETY: the caller's contract.
+            unsafe { p.cast::<u16>().add(i).write_unaligned(bf16::round(lane)) };
+        }
+    }
+    /// Both vectors rounded to bf16, the first in the lower halves.
+    #[inline(always)]
+    fn pack_pairs(self, first: Self::V, second: Self::V) -> Self::V {
+        let (first, second) = (self.lanes(first), self.lanes(second));
+        self.read(&std::array::from_fn::<_, MAX_LANES, _>(|i| bf16::pair(first[i], second[i])))
+    }
+    /// The lanes, and zeros.
+    #[inline(always)]
+    fn lanes(self, v: Self::V) -> [f32; MAX_LANES] {
+        let mut lanes = [0.0; MAX_LANES];
+        self.write(&mut lanes, v);
+        lanes
     }
     /// The first bf16 of each lane as f32.
     fn pair_first(self, pair: Self::V) -> Self::V;

@@ -56,9 +56,8 @@ impl Convolutions {
         }
     }
 
-    /// The minimal filtering, which is of f32, for a convolution, or `None` for the direct kernel, which
-    /// would be of `precision`: the only place where this is decided. The number of threads has no
-    /// say, so that a result does not depend on it.
+    /// The minimal filtering for a convolution, or `None` for the direct kernel: the only place where
+    /// this is decided. The number of threads has no say, so that a result does not depend on it.
     pub fn choose(self, isa: Isa, precision: Precision, shape: &ConvShape) -> Option<Winograd> {
         let kinds: &[Winograd] = match self {
             Self::Auto => return cheapest(isa, precision, shape),
@@ -102,34 +101,41 @@ fn cheapest(isa: Isa, precision: Precision, shape: &ConvShape) -> Option<Winogra
     let computed = ways.into_iter().filter(|way| way.is_none_or(|kind| kind.computes(shape)));
     let best = computed.min_by_key(|way| match way {
         None => direct_cost(isa, precision, shape),
-        Some(kind) => winograd_cost(isa, *kind, shape),
+        Some(kind) => winograd_cost(isa, precision, *kind, shape),
     });
     best.flatten()
 }
 
 /// In multiply-adds of a vector.
 fn direct_cost(isa: Isa, precision: Precision, shape: &ConvShape) -> usize {
-    let at_once = if isa.has_bf16_products() { precision.channels_per_word() } else { 1 };
-    let products = shape.taps() * shape.in_channels * row_cost(isa, shape.out_channels) / at_once;
+    let products = shape.taps() * shape.in_channels * row_cost(isa, shape.out_channels);
+    let products = products / channels_at_once(isa, precision);
     let finish = FINISH_COST * shape.out_channels.div_ceil(isa.lanes());
     let filters = filter_bytes(shape) / precision.channels_per_word() * 2 / BYTES_IN_TWO;
     (shape.out_rows() * (products + finish)).max(filters)
 }
 
 /// In multiply-adds of a vector.
-fn winograd_cost(isa: Isa, kind: Winograd, shape: &ConvShape) -> usize {
+fn winograd_cost(isa: Isa, precision: Precision, kind: Winograd, shape: &ConvShape) -> usize {
     let [inputs, outputs] =
         [shape.in_channels, shape.out_channels].map(|channels| channels.div_ceil(isa.lanes()));
     let products = shape.in_channels * row_cost(isa, shape.out_channels);
+    let precision = kind.rounding(precision);
+    let products = products / channels_at_once(isa, precision);
     let tile = products + OUTPUT_COST * outputs;
     let tiles = Tiles::new(kind, shape).count;
     if !is_streamed(shape.out_channels, shape.in_channels) {
         return kind.products() * tiles * (tile + INPUT_COST * inputs);
     }
-    let blocks = Stages::new(isa, 1, kind, shape).blocks();
+    let blocks = Stages::new(isa, 1, kind, precision, shape).blocks();
     let filters = blocks * FILTER_COST * shape.in_channels * outputs;
     let operations = kind.products() * (tiles * (tile + INPUT_COST * inputs) + filters);
     operations.max(filter_bytes(shape) * 2 / BYTES_IN_TWO)
+}
+
+/// Channels that one multiply-add takes.
+fn channels_at_once(isa: Isa, precision: Precision) -> usize {
+    if isa.has_bf16_products() { precision.channels_per_word() } else { 1 }
 }
 
 /// Of one row of a product: its multiply-adds, and half of one more for reading the input that all

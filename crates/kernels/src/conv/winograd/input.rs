@@ -3,6 +3,7 @@
 use super::transform::{Columns, MAX_IN, Transform};
 use super::{ConvShape, Task};
 use crate::aligned::LINE_BYTES;
+use crate::gemm::micro::Words;
 use crate::isa::Simd;
 
 /// Tiles from one that is transformed to the one whose pixels are asked for.
@@ -60,7 +61,7 @@ impl<P: Pixels> Vector<'_, P> {
     }
 }
 
-impl<T: Transform> Task<'_, T> {
+impl<T: Transform, W: Words> Task<'_, T, W> {
     /// B^T d B of one tile, for every channel, into place `slot` of the inputs.
     #[inline(always)]
     pub(super) fn transform_input<S: Simd>(&self, s: S, slot: usize, tile: usize) {
@@ -99,7 +100,7 @@ impl<T: Transform> Task<'_, T> {
     fn pixels(&self, first_row: usize, y: usize, x: usize) -> [[*const f32; MAX_IN]; MAX_IN] {
         let ConvShape { height, width, upsample, .. } = *self.job.shape;
         let enlarge = upsample.trailing_zeros();
-        let zeros = self.job.weights.packed().zero_row().as_ptr();
+        let zeros = self.job.weights.zeros().as_ptr();
         let mut pixels = [[zeros; MAX_IN]; MAX_IN];
         for (i, row) in pixels[..T::IN].iter_mut().enumerate() {
             let y = y.wrapping_add(i);
@@ -121,16 +122,17 @@ impl<T: Transform> Task<'_, T> {
     fn transform_pixels<S: Simd>(&self, s: S, slot: usize, pixels: &impl Pixels) {
         let (layout, channels) = (&self.layout, self.job.shape.in_channels);
         let tail = channels % S::LANES;
-        let mut out = self.inputs.wrapping_add(slot * layout.chunk);
+        let mut out = self.inputs.wrapping_add(slot * layout.input_row);
         for start in (0..channels).step_by(layout.chunk) {
             let end = (start + layout.chunk).min(channels - tail);
             for channel in (start..end).step_by(S::LANES) {
                 let vector = Vector { pixels, channel, lanes: S::LANES };
-                self.transform_vector(s, out.wrapping_add(channel - start), vector);
+                self.transform_vector(s, out.wrapping_add((channel - start) / W::CHANNELS), vector);
             }
             if channels - start <= layout.chunk && tail != 0 {
                 let vector = Vector { pixels, channel: channels - tail, lanes: tail };
-                self.transform_vector(s, out.wrapping_add(channels - tail - start), vector);
+                let word = (channels - tail - start) / W::CHANNELS;
+                self.transform_vector(s, out.wrapping_add(word), vector);
             }
             out = out.wrapping_add(layout.chunk_len());
         }
@@ -155,7 +157,7 @@ impl<T: Transform> Task<'_, T> {
             for j in (0..T::IN).filter(|&j| T::ABSENT != Some(j)) {
                 // SAFETY: position (i, j) of the chunk has a row of whole vectors for each slot,
                 // and the slot is this task's alone.
-                unsafe { s.store(out.add((i * T::IN + j) * step), row[j]) };
+                unsafe { W::store(s, out.add((i * T::IN + j) * step), row[j]) };
             }
         }
     }

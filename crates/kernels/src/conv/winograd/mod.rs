@@ -21,7 +21,8 @@ pub use choice::{CONVOLUTIONS_VARIABLE, Convolutions, UnknownConvolutions};
 pub use weights::WinogradWeights;
 
 use super::ConvShape;
-use crate::gemm::{Epilogue, SendPointer, check_matrix};
+use crate::gemm::micro::Words;
+use crate::gemm::{Epilogue, Precision, SendPointer, check_matrix};
 use crate::isa::Isa;
 use crate::pool::Pool;
 use near::Blocks;
@@ -62,6 +63,12 @@ impl Winograd {
         }
     }
 
+    /// How operands are rounded where `asked` for. F(4x4, 3x3) of an enlarged input keeps f32: it
+    /// would lose more than twice what the others do, and it has the fewest products.
+    pub fn rounding(self, asked: Precision) -> Precision {
+        if self == Self::F4Enlarged { Precision::F32 } else { asked }
+    }
+
     /// Products for a tile.
     fn products(self) -> usize {
         match self {
@@ -94,10 +101,16 @@ impl Winograd {
 }
 
 /// Floats of scratch memory that [`conv2d_winograd`] needs with a pool of `threads`.
-pub fn winograd_scratch_len(isa: Isa, threads: usize, kind: Winograd, shape: &ConvShape) -> usize {
+pub fn winograd_scratch_len(
+    isa: Isa,
+    threads: usize,
+    kind: Winograd,
+    precision: Precision,
+    shape: &ConvShape,
+) -> usize {
     match is_streamed(shape.out_channels, shape.in_channels) {
-        true => Stages::new(isa, threads, kind, shape).scratch_len(threads),
-        false => Blocks::new(isa, threads, kind, shape).scratch_len(threads),
+        true => Stages::new(isa, threads, kind, precision, shape).scratch_len(threads),
+        false => Blocks::new(isa, threads, kind, precision, shape).scratch_len(threads),
     }
 }
 
@@ -119,7 +132,8 @@ pub fn conv2d_winograd(
     out: &mut [f32],
     out_stride: usize,
 ) {
-    let (kind, isa, threads) = (weights.kind(), weights.isa(), pool.threads());
+    let (kind, precision) = (weights.kind(), weights.precision());
+    let (isa, threads) = (weights.isa(), pool.threads());
     let channels = [shape.out_channels, shape.in_channels];
     assert_eq!(weights.channels(), channels, "weights of the convolution {shape:?}");
     assert!(kind.computes(shape), "{kind:?} of {shape:?}");
@@ -133,9 +147,9 @@ pub fn conv2d_winograd(
     let out = SendPointer(out.as_mut_ptr());
     let job = Job { shape, x, x_stride, weights, epilogue, out, out_stride };
     if weights.is_streamed() {
-        streamed::execute(pool, &job, &Stages::new(isa, threads, kind, shape), scratch);
+        streamed::execute(pool, &job, &Stages::new(isa, threads, kind, precision, shape), scratch);
     } else {
-        near::execute(pool, &job, &Blocks::new(isa, threads, kind, shape), scratch);
+        near::execute(pool, &job, &Blocks::new(isa, threads, kind, precision, shape), scratch);
     }
 }
 
@@ -161,17 +175,17 @@ struct Job<'a> {
 
 /// What the steps of a task share.
 #[derive(Clone, Copy)]
-struct Task<'a, T> {
+struct Task<'a, T, W> {
     job: &'a Job<'a>,
     tiles: Tiles,
     layout: Layout,
     /// Transformed inputs and products, in scratch memory.
     inputs: *mut f32,
     products: *mut f32,
-    transform: PhantomData<T>,
+    kinds: PhantomData<(T, W)>,
 }
 
-impl<'a, T: Transform> Task<'a, T> {
+impl<'a, T: Transform, W: Words> Task<'a, T, W> {
     fn new(
         job: &'a Job<'a>,
         tiles: Tiles,
@@ -179,7 +193,7 @@ impl<'a, T: Transform> Task<'a, T> {
         inputs: *mut f32,
         products: *mut f32,
     ) -> Self {
-        Self { job, tiles, layout, inputs, products, transform: PhantomData }
+        Self { job, tiles, layout, inputs, products, kinds: PhantomData }
     }
 }
 

@@ -5,10 +5,14 @@ use super::product::{Ahead, Position, UNROLL};
 use super::tiles::{LINE, Layout, Tiles, aligned};
 use super::transform::{F2, F4, F4Enlarged, Transform};
 use super::{ConvShape, Job, Task, Winograd};
-use crate::gemm::SendPointer;
 use crate::gemm::driver::part;
+use crate::gemm::micro::{Bf16Pairs, Floats, Words};
+use crate::gemm::{Precision, SendPointer};
+#[cfg(target_arch = "x86_64")]
+use crate::isa::Avx512Bf16;
 use crate::isa::{Isa, Simd, SimdOp, Variant, pick, run, variants};
 use crate::pool::Pool;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Bytes of a block of tiles between the steps: what is left of a second-level cache of 512 KiB
@@ -37,7 +41,10 @@ pub(super) fn execute(pool: &Pool, job: &Job<'_>, blocks: &Blocks, scratch: &mut
     let threads = pool.threads();
     let scratch = aligned(scratch, blocks.scratch_len(threads) - LINE);
     let work = Work { job, blocks, scratch };
-    let task = pick(VARIANTS, job.weights.isa());
+    let task = match job.weights.precision() {
+        Precision::F32 => pick(VARIANTS, job.weights.isa()),
+        Precision::Bf16 => bf16_block(job.weights.isa()),
+    };
     pool.run_numbered(blocks.tasks(), &|thread, index| task(&work, thread, index));
 }
 
@@ -50,24 +57,42 @@ struct Work<'a> {
 
 type Entry = fn(&Work<'_>, usize, usize);
 
-static VARIANTS: &[Variant<Entry>] = variants!(block: Entry);
+static VARIANTS: &[Variant<Entry>] = variants!(block_of_floats: Entry);
+static BF16_VARIANTS: &[Variant<Entry>] = variants!(block_of_pairs: Entry);
 
-fn block<S: Simd>(work: &Work<'_>, thread: usize, index: usize) {
+/// With the instruction for products of pairs where the CPU has it.
+fn bf16_block(isa: Isa) -> Entry {
+    #[cfg(target_arch = "x86_64")]
+    if isa.has_bf16_products() {
+        return block_of_pairs::<Avx512Bf16>;
+    }
+    pick(BF16_VARIANTS, isa)
+}
+
+fn block_of_floats<S: Simd>(work: &Work<'_>, thread: usize, index: usize) {
+    block::<S, Floats>(work, thread, index);
+}
+
+fn block_of_pairs<S: Simd>(work: &Work<'_>, thread: usize, index: usize) {
+    block::<S, Bf16Pairs>(work, thread, index);
+}
+
+fn block<S: Simd, W: Words>(work: &Work<'_>, thread: usize, index: usize) {
     match work.job.weights.kind() {
-        Winograd::F2 => run::<S, _>(Block::<F2>::new(work, thread, index)),
-        Winograd::F4 => run::<S, _>(Block::<F4>::new(work, thread, index)),
-        Winograd::F4Enlarged => run::<S, _>(Block::<F4Enlarged>::new(work, thread, index)),
+        Winograd::F2 => run::<S, _>(Block::<F2, W>::new(work, thread, index)),
+        Winograd::F4 => run::<S, _>(Block::<F4, W>::new(work, thread, index)),
+        Winograd::F4Enlarged => run::<S, _>(Block::<F4Enlarged, W>::new(work, thread, index)),
     }
 }
 
 /// A block of tiles and a group of panels of outputs.
-struct Block<'a, T> {
-    task: Task<'a, T>,
+struct Block<'a, T, W> {
+    task: Task<'a, T, W>,
     tiles: Range<usize>,
     panels: Range<usize>,
 }
 
-impl<'a, T: Transform> Block<'a, T> {
+impl<'a, T: Transform, W: Words> Block<'a, T, W> {
     fn new(work: &Work<'a>, thread: usize, index: usize) -> Self {
         let blocks = work.blocks;
         let inputs = work.scratch.get().wrapping_add(thread * blocks.thread_len());
@@ -77,7 +102,7 @@ impl<'a, T: Transform> Block<'a, T> {
     }
 }
 
-impl<T: Transform> SimdOp for Block<'_, T> {
+impl<T: Transform, W: Words> SimdOp for Block<'_, T, W> {
     type Output = ();
 
     #[inline(always)]
@@ -98,13 +123,13 @@ impl<T: Transform> SimdOp for Block<'_, T> {
     }
 }
 
-impl<T: Transform> Block<'_, T> {
+impl<T: Transform, W: Words> Block<'_, T, W> {
     /// The products of the block with one panel.
     #[inline(always)]
     fn multiply<S: Simd>(&self, s: S, panel: usize) {
         let (job, layout) = (self.task.job, &self.task.layout);
         let panels = job.weights.packed().panels();
-        let depth = job.shape.in_channels;
+        let depth = job.shape.in_channels.div_ceil(W::CHANNELS);
         let vectors = panels.layout.panel_vectors(panel);
         let weights = panels.panel(panel, 0);
         let far = job.weights.size_bytes() > NEAR_BYTES;
@@ -116,17 +141,18 @@ impl<T: Transform> Block<'_, T> {
                 start: weights.wrapping_add(len),
                 floats_per_round: if far { UNROLL * vectors * S::LANES } else { 0 },
             };
-            s.vectorize(Position::<false> {
+            s.vectorize(Position::<W, false> {
                 tiles: self.tiles.len(),
                 depth,
                 vectors,
                 inputs: self.task.inputs.wrapping_add(position * layout.input_step),
-                input_row: layout.chunk,
+                input_row: layout.input_row,
                 weights,
                 products: self.task.products.wrapping_add(position * layout.product_step),
                 product_row: layout.product_row,
                 adds: false,
                 ahead,
+                words: PhantomData,
             });
         }
     }
@@ -144,17 +170,24 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    pub fn new(isa: Isa, threads: usize, kind: Winograd, shape: &ConvShape) -> Self {
+    pub fn new(
+        isa: Isa,
+        threads: usize,
+        kind: Winograd,
+        precision: Precision,
+        shape: &ConvShape,
+    ) -> Self {
         let tiles = Tiles::new(kind, shape);
         let chunk = shape.in_channels.next_multiple_of(isa.lanes());
-        let of_one = Layout::new(isa, kind, chunk, 1, 1);
+        let of_one = Layout::new(isa, kind, precision, chunk, 1, 1);
         let panels = shape.out_channels.div_ceil(of_one.product_row);
-        let tile_bytes = of_one.positions * (chunk + of_one.product_row) * size_of::<f32>();
+        let tile_bytes =
+            of_one.positions * (of_one.input_row + of_one.product_row) * size_of::<f32>();
         let groups = (BLOCK_BYTES / tile_bytes / isa.tile_rows()).clamp(1, MOST_ROW_GROUPS);
         let cut = Cut { tiles: tiles.count, row_groups: groups, panels, threads, isa };
         let (blocks, groups) = cut.blocks_and_groups();
         let largest = tiles.count.div_ceil(blocks);
-        let layout = Layout::new(isa, kind, chunk, largest, largest);
+        let layout = Layout::new(isa, kind, precision, chunk, largest, largest);
         Self { tiles, layout, blocks, panels, groups }
     }
 

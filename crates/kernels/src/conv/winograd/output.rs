@@ -5,10 +5,11 @@ use super::tiles::Place;
 use super::transform::{Columns, MAX_IN, MAX_OUT, Transform};
 use crate::aligned::LINE_BYTES;
 use crate::gemm::epilogue::store_lanes;
+use crate::gemm::micro::Words;
 use crate::isa::{MAX_LANES, Simd, SimdOp};
 use crate::math::Activation;
 
-impl<T: Transform> Task<'_, T> {
+impl<T: Transform, W: Words> Task<'_, T, W> {
     /// A^T m A of one tile and panel, through the epilogue and to the output.
     #[inline(always)]
     pub(super) fn transform_output<S: Simd>(&self, s: S, slot: usize, tile: usize, panel: usize) {

@@ -5,13 +5,14 @@ use super::Task;
 use super::tiles::LINE;
 use super::transform::Transform;
 use crate::gemm::driver::part;
-use crate::gemm::micro::{RowPointers, step};
+use crate::gemm::micro::{RowPointers, Words, step_of};
 use crate::isa::{MAX_TILE_ROWS, Simd, SimdOp};
+use std::marker::PhantomData;
 
-/// Channels in one round of the inner loop.
+/// Words in one round of the inner loop.
 pub(super) const UNROLL: usize = 4;
 
-impl<T: Transform> Task<'_, T> {
+impl<T: Transform, W: Words> Task<'_, T, W> {
     /// Products that are always zero; the output's transform reads them like the others.
     pub(super) fn clear_absent(&self, tiles: usize) {
         for position in (0..T::IN * T::IN).filter(|&at| !T::is_present(at)) {
@@ -26,11 +27,12 @@ impl<T: Transform> Task<'_, T> {
 ///
 /// Whether filters are `STREAMED` is a constant, so that the short products of few channels carry
 /// nothing of what only long ones need.
-pub(super) struct Position<const STREAMED: bool> {
+pub(super) struct Position<W, const STREAMED: bool> {
     pub tiles: usize,
+    /// Words of a tile's channels.
     pub depth: usize,
     pub vectors: usize,
-    /// `[tiles, depth]` with `input_row` floats from tile to tile.
+    /// `[tiles, depth]` with `input_row` words from tile to tile.
     pub inputs: *const f32,
     pub input_row: usize,
     /// `[depth, vectors * LANES]`
@@ -41,6 +43,7 @@ pub(super) struct Position<const STREAMED: bool> {
     /// Whether the products are added to what is there; only of streamed filters.
     pub adds: bool,
     pub ahead: Ahead,
+    pub words: PhantomData<W>,
 }
 
 /// Memory that is needed soon, asked for on the way: some of it in each round of the inner loop of
@@ -52,7 +55,7 @@ pub(super) struct Ahead {
     pub floats_per_round: usize,
 }
 
-impl<const STREAMED: bool> SimdOp for Position<STREAMED> {
+impl<W: Words, const STREAMED: bool> SimdOp for Position<W, STREAMED> {
     type Output = ();
 
     #[inline(always)]
@@ -67,7 +70,7 @@ impl<const STREAMED: bool> SimdOp for Position<STREAMED> {
     }
 }
 
-impl<const STREAMED: bool> Position<STREAMED> {
+impl<W: Words, const STREAMED: bool> Position<W, STREAMED> {
     /// Walks the tiles in groups of rows of nearly equal size.
     #[inline(always)]
     fn rows<S: Simd, const VECTORS: usize>(&self, s: S) {
@@ -148,13 +151,13 @@ impl<const STREAMED: bool> Position<STREAMED> {
             for u in 0..UNROLL {
                 let sums = if split && u % 2 == 1 { &mut odd } else { &mut *sums };
                 // SAFETY: k + u < depth.
-                unsafe { step(s, a, k + u, self.weights, sums) };
+                unsafe { step_of::<S, W, ROWS, VECTORS>(s, a, k + u, self.weights, sums) };
             }
             k += UNROLL;
         }
         while k < self.depth {
             // SAFETY: k < depth.
-            unsafe { step(s, a, k, self.weights, sums) };
+            unsafe { step_of::<S, W, ROWS, VECTORS>(s, a, k, self.weights, sums) };
             k += 1;
         }
         if split {

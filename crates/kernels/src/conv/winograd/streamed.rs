@@ -11,8 +11,11 @@ use super::tiles::{LINE, Layout, Tiles, aligned};
 use super::transform::{F2, F4, F4Enlarged, Transform};
 use super::weights::TAPS;
 use super::{ConvShape, Job, Task, Winograd};
-use crate::gemm::SendPointer;
 use crate::gemm::driver::part;
+use crate::gemm::micro::{Bf16Pairs, Floats, Words};
+use crate::gemm::{Precision, SendPointer};
+#[cfg(target_arch = "x86_64")]
+use crate::isa::Avx512Bf16;
 use crate::isa::{Isa, Simd, SimdOp, Variant, pick, run, variants};
 use crate::pool::Pool;
 use std::marker::PhantomData;
@@ -38,7 +41,10 @@ pub(super) const FILTER_COST: usize = 4;
 pub(super) fn execute(pool: &Pool, job: &Job<'_>, stages: &Stages, scratch: &mut [f32]) {
     let scratch = aligned(scratch, stages.scratch_len(pool.threads()) - LINE);
     let isa = job.weights.isa();
-    let (gather, multiply) = (pick(GATHER, isa), pick(MULTIPLY, isa));
+    let Entries { gather, multiply } = match job.weights.precision() {
+        Precision::F32 => pick(VARIANTS, isa)(),
+        Precision::Bf16 => bf16_entries(isa),
+    };
     for stage in 0..stages.stages {
         let tiles = part(stages.tiles.count, stages.stages, stage);
         let work = Work { job, stages, scratch, tiles };
@@ -59,28 +65,35 @@ pub(super) struct Stages {
     /// Tiles that a task has at most.
     block: usize,
     panels: usize,
-    /// Floats from one position's transformed filters to the next one's.
+    /// Words from one position's transformed filters to the next one's.
     filter_step: usize,
     chunks: usize,
 }
 
 impl Stages {
-    pub fn new(isa: Isa, threads: usize, kind: Winograd, shape: &ConvShape) -> Self {
+    pub fn new(
+        isa: Isa,
+        threads: usize,
+        kind: Winograd,
+        precision: Precision,
+        shape: &ConvShape,
+    ) -> Self {
         let tiles = Tiles::new(kind, shape);
         let positions = kind.side() * kind.side();
         let width = isa.tile_vectors() * isa.lanes();
         let panels = shape.out_channels.div_ceil(width);
-        let most_chunk = CHUNK_BYTES / (positions * width * size_of::<f32>());
+        let channel_bytes = size_of::<f32>() / precision.channels_per_word();
+        let most_chunk = CHUNK_BYTES / (positions * width * channel_bytes);
         let chunks = shape.in_channels.div_ceil(most_chunk);
         let chunk = shape.in_channels.div_ceil(chunks).next_multiple_of(isa.lanes());
-        let tile_bytes = positions * chunk * chunks * size_of::<f32>();
+        let tile_bytes = positions * chunk * chunks * channel_bytes;
         let most_tiles = (STAGE_BYTES / tile_bytes).max(LEAST_STAGE_TILES);
         let stages = tiles.count.div_ceil(most_tiles).max(1);
         let stage_tiles = tiles.count.div_ceil(stages);
         let most_block = PRODUCT_BYTES / (positions * width * size_of::<f32>());
         let block = best_block(stage_tiles, most_block, panels, threads);
-        let layout = Layout::new(isa, kind, chunk, stage_tiles, block);
-        let filter_step = (chunk * width).next_multiple_of(LINE) + LINE;
+        let layout = Layout::new(isa, kind, precision, chunk, stage_tiles, block);
+        let filter_step = (layout.input_row * width).next_multiple_of(LINE) + LINE;
         let chunks = shape.in_channels.div_ceil(chunk);
         Self { tiles, layout, stages, block, panels, filter_step, chunks }
     }
@@ -130,22 +143,47 @@ struct Work<'a> {
 type Gather = fn(&Work<'_>, Range<usize>);
 type Multiply = fn(&Work<'_>, usize, usize);
 
-static GATHER: &[Variant<Gather>] = variants!(gather: Gather);
-static MULTIPLY: &[Variant<Multiply>] = variants!(multiply: Multiply);
+/// The two steps of a stage.
+struct Entries {
+    gather: Gather,
+    multiply: Multiply,
+}
 
-fn gather<S: Simd>(work: &Work<'_>, slots: Range<usize>) {
+type EntriesFn = fn() -> Entries;
+
+static VARIANTS: &[Variant<EntriesFn>] = variants!(of_floats: EntriesFn);
+static BF16_VARIANTS: &[Variant<EntriesFn>] = variants!(of_pairs: EntriesFn);
+
+/// With the instruction for products of pairs where the CPU has it.
+fn bf16_entries(isa: Isa) -> Entries {
+    #[cfg(target_arch = "x86_64")]
+    if isa.has_bf16_products() {
+        return of_pairs::<Avx512Bf16>();
+    }
+    pick(BF16_VARIANTS, isa)()
+}
+
+fn of_floats<S: Simd>() -> Entries {
+    Entries { gather: gather::<S, Floats>, multiply: multiply::<S, Floats> }
+}
+
+fn of_pairs<S: Simd>() -> Entries {
+    Entries { gather: gather::<S, Bf16Pairs>, multiply: multiply::<S, Bf16Pairs> }
+}
+
+fn gather<S: Simd, W: Words>(work: &Work<'_>, slots: Range<usize>) {
     match work.job.weights.kind() {
-        Winograd::F2 => run::<S, _>(Gathered::<F2>::new(work, slots)),
-        Winograd::F4 => run::<S, _>(Gathered::<F4>::new(work, slots)),
-        Winograd::F4Enlarged => run::<S, _>(Gathered::<F4Enlarged>::new(work, slots)),
+        Winograd::F2 => run::<S, _>(Gathered::<F2, W>::new(work, slots)),
+        Winograd::F4 => run::<S, _>(Gathered::<F4, W>::new(work, slots)),
+        Winograd::F4Enlarged => run::<S, _>(Gathered::<F4Enlarged, W>::new(work, slots)),
     }
 }
 
-fn multiply<S: Simd>(work: &Work<'_>, thread: usize, index: usize) {
+fn multiply<S: Simd, W: Words>(work: &Work<'_>, thread: usize, index: usize) {
     match work.job.weights.kind() {
-        Winograd::F2 => run::<S, _>(Multiplied::<F2>::new(work, thread, index)),
-        Winograd::F4 => run::<S, _>(Multiplied::<F4>::new(work, thread, index)),
-        Winograd::F4Enlarged => run::<S, _>(Multiplied::<F4Enlarged>::new(work, thread, index)),
+        Winograd::F2 => run::<S, _>(Multiplied::<F2, W>::new(work, thread, index)),
+        Winograd::F4 => run::<S, _>(Multiplied::<F4, W>::new(work, thread, index)),
+        Winograd::F4Enlarged => run::<S, _>(Multiplied::<F4Enlarged, W>::new(work, thread, index)),
     }
 }
 
@@ -158,7 +196,7 @@ impl<'a> Work<'a> {
         self.tiles.len().div_ceil(self.stages.block)
     }
 
-    fn task<T: Transform>(&self, products: *mut f32) -> Task<'a, T> {
+    fn task<T: Transform, W: Words>(&self, products: *mut f32) -> Task<'a, T, W> {
         Task::new(self.job, self.stages.tiles, self.stages.layout, self.scratch.get(), products)
     }
 
@@ -169,20 +207,20 @@ impl<'a> Work<'a> {
 }
 
 /// The first step, for some tiles of the stage.
-struct Gathered<'a, T> {
-    task: Task<'a, T>,
+struct Gathered<'a, T, W> {
+    task: Task<'a, T, W>,
     slots: Range<usize>,
     first_tile: usize,
 }
 
-impl<'a, T: Transform> Gathered<'a, T> {
+impl<'a, T: Transform, W: Words> Gathered<'a, T, W> {
     fn new(work: &Work<'a>, slots: Range<usize>) -> Self {
         let task = work.task(std::ptr::null_mut());
         Self { task, slots, first_tile: work.tiles.start }
     }
 }
 
-impl<T: Transform> SimdOp for Gathered<'_, T> {
+impl<T: Transform, W: Words> SimdOp for Gathered<'_, T, W> {
     type Output = ();
 
     #[inline(always)]
@@ -194,9 +232,9 @@ impl<T: Transform> SimdOp for Gathered<'_, T> {
 }
 
 /// The other steps, for a block of the stage's tiles and one panel.
-struct Multiplied<'a, T> {
+struct Multiplied<'a, T, W> {
     work: &'a Work<'a>,
-    task: Task<'a, T>,
+    task: Task<'a, T, W>,
     /// Of the stage.
     slots: Range<usize>,
     panel: usize,
@@ -206,7 +244,7 @@ struct Multiplied<'a, T> {
     next_taps: *const f32,
 }
 
-impl<'a, T: Transform> Multiplied<'a, T> {
+impl<'a, T: Transform, W: Words> Multiplied<'a, T, W> {
     /// Consecutive tasks share a block, whose inputs then stay in cache.
     fn new(work: &'a Work<'a>, thread: usize, index: usize) -> Self {
         let stages = work.stages;
@@ -225,7 +263,7 @@ impl<'a, T: Transform> Multiplied<'a, T> {
     }
 }
 
-impl<T: Transform> SimdOp for Multiplied<'_, T> {
+impl<T: Transform, W: Words> SimdOp for Multiplied<'_, T, W> {
     type Output = ();
 
     #[inline(always)]
@@ -248,24 +286,24 @@ impl<T: Transform> SimdOp for Multiplied<'_, T> {
     }
 }
 
-impl<T: Transform> Multiplied<'_, T> {
+impl<T: Transform, W: Words> Multiplied<'_, T, W> {
     /// Adds the products of a chunk of channels.
     #[inline(always)]
     fn multiply<S: Simd>(&self, s: S, channels: Range<usize>) {
         let (task, layout) = (&self.task, &self.task.layout);
         let step = self.work.stages.filter_step;
         let vectors = task.job.weights.packed().panels().layout.panel_vectors(self.panel);
-        s.vectorize(Filters::<T> {
+        s.vectorize(Filters::<T, W> {
             channels: channels.len(),
             vectors,
             taps: self.work.taps(self.panel, channels.start),
             out: self.filters,
             step,
-            transform: PhantomData,
+            kinds: PhantomData,
         });
         let chunk = channels.start / layout.chunk;
         let inputs = task.inputs.wrapping_add(chunk * layout.chunk_len());
-        let inputs = inputs.wrapping_add(self.slots.start * layout.chunk);
+        let inputs = inputs.wrapping_add(self.slots.start * layout.input_row);
         let taps = match channels.end < task.job.shape.in_channels {
             true => self.work.taps(self.panel, channels.end),
             false => self.next_taps,
@@ -273,14 +311,15 @@ impl<T: Transform> Multiplied<'_, T> {
         // The taps of as many channels again, a part of them at each position.
         let taps_len = channels.len() * TAPS * vectors * S::LANES;
         let share = taps_len.div_ceil(T::IN * T::IN).next_multiple_of(LINE);
-        let rounds = (channels.len() / UNROLL).max(1);
+        let depth = channels.len().div_ceil(W::CHANNELS);
+        let rounds = (depth / UNROLL).max(1);
         for position in (0..T::IN * T::IN).filter(|&at| T::is_present(at)) {
-            s.vectorize(Position::<true> {
+            s.vectorize(Position::<W, true> {
                 tiles: self.slots.len(),
-                depth: channels.len(),
+                depth,
                 vectors,
                 inputs: inputs.wrapping_add(position * layout.input_step),
-                input_row: layout.chunk,
+                input_row: layout.input_row,
                 weights: self.filters.wrapping_add(position * step),
                 products: task.products.wrapping_add(position * layout.product_step),
                 product_row: layout.product_row,
@@ -289,6 +328,7 @@ impl<T: Transform> Multiplied<'_, T> {
                     start: taps.wrapping_add(position * share),
                     floats_per_round: share.div_ceil(rounds).next_multiple_of(LINE),
                 },
+                words: PhantomData,
             });
         }
     }

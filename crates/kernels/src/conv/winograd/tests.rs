@@ -63,12 +63,29 @@ fn check(kind: Winograd, shape: ConvShape, isa: Isa, pool: &Pool, random: &mut R
     let read = |start: usize, out: &mut [f32]| {
         out.copy_from_slice(&weights[start..start + out.len()]);
     };
-    let packed = WinogradWeights::pack(isa, pool, kind, outputs, inputs, &read);
-    let len = winograd_scratch_len(isa, pool.threads(), kind, &shape);
+    let packed = WinogradWeights::pack(isa, pool, kind, Precision::F32, [outputs, inputs], &read);
+    let len = winograd_scratch_len(isa, pool.threads(), kind, Precision::F32, &shape);
     let mut scratch = vec![f32::NAN; len];
     let scratch = &mut scratch[..];
     conv2d_winograd(pool, &shape, &x, x_stride, &packed, &epilogue, scratch, &mut got, out_stride);
     assert_close(&got, &want, growth * sum_tolerance(inputs * 9), &(kind, isa, shape));
+
+    got.fill(7.0);
+    let bf16 = Precision::Bf16;
+    let packed = WinogradWeights::pack(isa, pool, kind, bf16, [outputs, inputs], &read);
+    let mut scratch = vec![f32::NAN; winograd_scratch_len(isa, pool.threads(), kind, bf16, &shape)];
+    let scratch = &mut scratch[..];
+    conv2d_winograd(pool, &shape, &x, x_stride, &packed, &epilogue, scratch, &mut got, out_stride);
+    assert_close(&got, &want, bf16_tolerance(kind), &(kind, bf16, isa, shape));
+}
+
+/// The largest error that rounding transformed inputs and filters to bf16 may add to sums of about 1.
+fn bf16_tolerance(kind: Winograd) -> f32 {
+    match kind {
+        Winograd::F2 => 0.03,
+        Winograd::F4 => 0.1,
+        Winograd::F4Enlarged => 0.25,
+    }
 }
 
 #[test]
@@ -114,7 +131,12 @@ fn the_models_geometries() {
 
 /// Root of the mean square of the errors of an algorithm, `None` being the direct one, relative to
 /// that of the results.
-fn relative_error(kind: Option<Winograd>, shape: &ConvShape, isa: Isa) -> f64 {
+fn relative_error(
+    kind: Option<Winograd>,
+    precision: Precision,
+    shape: &ConvShape,
+    isa: Isa,
+) -> f64 {
     let (pool, mut random) = (Pool::new(2), Random::new(3));
     let (inputs, outputs) = (shape.in_channels, shape.out_channels);
     let x = random.vector(shape.batch * shape.height * shape.width * inputs);
@@ -127,8 +149,8 @@ fn relative_error(kind: Option<Winograd>, shape: &ConvShape, isa: Isa) -> f64 {
         out.copy_from_slice(&weights[start..start + out.len()]);
     };
     if let Some(kind) = kind {
-        let packed = WinogradWeights::pack(isa, &pool, kind, outputs, inputs, &read);
-        let mut scratch = vec![0.0; winograd_scratch_len(isa, 2, kind, shape)];
+        let packed = WinogradWeights::pack(isa, &pool, kind, precision, [outputs, inputs], &read);
+        let mut scratch = vec![0.0; winograd_scratch_len(isa, 2, kind, precision, shape)];
         let (out, scratch) = (&mut got[..], &mut scratch[..]);
         conv2d_winograd(&pool, shape, &x, inputs, &packed, &epilogue, scratch, out, outputs);
     } else {
@@ -158,10 +180,35 @@ fn errors_grow_as_the_direct_ones_do() {
         let kinds = [(Winograd::F2, same), (Winograd::F4, same), (Winograd::F4Enlarged, up)];
         for isa in Isa::available() {
             for (kind, shape) in kinds {
-                let error = |kind| relative_error(kind, &shape, isa);
+                let error = |kind| relative_error(kind, Precision::F32, &shape, isa);
                 let (direct, found) = (error(None), error(Some(kind)));
                 let context = (kind, isa, channels, direct, found);
                 assert!(found <= growth(kind) * direct, "{context:?}");
+            }
+        }
+    }
+}
+
+/// Root of the mean square of the errors that bf16 brings, relative to the results; of the direct
+/// kernel it is 2.4e-3.
+fn bf16_error(kind: Winograd) -> f64 {
+    match kind {
+        Winograd::F2 => 4.5e-3,
+        Winograd::F4 => 1.3e-2,
+        Winograd::F4Enlarged => 3e-2,
+    }
+}
+
+#[test]
+fn rounding_is_no_worse_with_many_channels() {
+    for channels in [64, 320, 1280] {
+        let same = ConvShape::same3x3(1, 8, 8, channels, 32);
+        let up = ConvShape { upsample: 2, height: 4, width: 4, ..same };
+        let kinds = [(Winograd::F2, same), (Winograd::F4, same), (Winograd::F4Enlarged, up)];
+        for isa in Isa::available() {
+            for (kind, shape) in kinds {
+                let found = relative_error(Some(kind), Precision::Bf16, &shape, isa);
+                assert!(found <= bf16_error(kind), "{kind:?} {isa} {channels}: {found}");
             }
         }
     }
@@ -247,7 +294,7 @@ fn every_tile_meets_every_panel_once_and_threads_have_work() {
             for channels in [3, 16, 40, 128, 256] {
                 let shape = ConvShape::same3x3(1, side, side, channels, channels);
                 for isa in Isa::available() {
-                    let blocks = Blocks::new(isa, threads, Winograd::F4, &shape);
+                    let blocks = Blocks::new(isa, threads, Winograd::F4, Precision::F32, &shape);
                     let panels = channels.div_ceil(isa.tile_vectors() * isa.lanes());
                     let tiles = side.div_ceil(4) * side.div_ceil(4);
                     let mut met = vec![0; tiles * panels];

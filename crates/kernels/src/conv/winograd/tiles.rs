@@ -2,7 +2,7 @@
 
 use super::{ConvShape, Winograd};
 use crate::aligned::LINE_BYTES;
-use crate::gemm::SendPointer;
+use crate::gemm::{Precision, SendPointer};
 use crate::isa::Isa;
 
 /// Floats in a cache line.
@@ -55,7 +55,9 @@ pub(super) struct Layout {
     pub positions: usize,
     /// Channels of a chunk: whole vectors.
     pub chunk: usize,
-    /// Floats from one position's transformed inputs, or products, to the next one's.
+    /// Words of a chunk of one tile.
+    pub input_row: usize,
+    /// Words from one position's transformed inputs, or products, to the next one's.
     pub input_step: usize,
     pub product_step: usize,
     /// Columns of a panel.
@@ -67,22 +69,25 @@ impl Layout {
     pub fn new(
         isa: Isa,
         kind: Winograd,
+        precision: Precision,
         chunk: usize,
         input_tiles: usize,
         product_tiles: usize,
     ) -> Self {
         let product_row = isa.tile_vectors() * isa.lanes();
+        let input_row = chunk / precision.channels_per_word();
         let step = |len: usize| len.next_multiple_of(LINE) + LINE;
         Self {
             positions: kind.side() * kind.side(),
             chunk,
-            input_step: step(input_tiles * chunk),
+            input_row,
+            input_step: step(input_tiles * input_row),
             product_step: step(product_tiles * product_row),
             product_row,
         }
     }
 
-    /// Floats of one chunk's transformed inputs.
+    /// Words of one chunk's transformed inputs.
     pub fn chunk_len(&self) -> usize {
         self.positions * self.input_step
     }

@@ -2,7 +2,7 @@
 
 use super::transform::MAX_IN;
 use super::{Winograd, is_streamed};
-use crate::gemm::{PackedWeights, ReadWeights, WeightShape};
+use crate::gemm::{PackedWeights, Precision, ReadWeights, WeightShape};
 use crate::isa::Isa;
 use crate::pool::Pool;
 
@@ -13,12 +13,15 @@ pub(super) const TAPS: usize = 9;
 #[derive(Debug)]
 pub struct WinogradWeights {
     kind: Winograd,
+    precision: Precision,
     /// `[outputs, inputs]`
     channels: [usize; 2],
     is_streamed: bool,
     /// G g G^T of every filter g, as `[product, inputs, outputs]` in panels; or, where they are
     /// streamed, the filters themselves as `[inputs, taps, outputs]`.
     packed: PackedWeights,
+    /// The channels of a pixel beside the picture.
+    zeros: Box<[f32]>,
 }
 
 impl WinogradWeights {
@@ -31,8 +34,8 @@ impl WinogradWeights {
         isa: Isa,
         pool: &Pool,
         kind: Winograd,
-        outputs: usize,
-        inputs: usize,
+        precision: Precision,
+        [outputs, inputs]: [usize; 2],
         read: ReadWeights<'_>,
     ) -> Self {
         let is_streamed = is_streamed(outputs, inputs);
@@ -41,14 +44,26 @@ impl WinogradWeights {
                 let shape = WeightShape { outputs, inputs: inputs * TAPS, taps: 1 };
                 PackedWeights::pack(isa, pool, shape, false, read)
             }
-            false => pack_transformed(isa, pool, kind, outputs, inputs, read),
+            false => pack_transformed(isa, pool, kind, precision, [outputs, inputs], read),
         };
-        Self { kind, channels: [outputs, inputs], is_streamed, packed }
+        Self {
+            kind,
+            precision,
+            channels: [outputs, inputs],
+            is_streamed,
+            packed,
+            zeros: vec![0.0; inputs].into(),
+        }
     }
 
     /// Which algorithm the filters are for.
     pub fn kind(&self) -> Winograd {
         self.kind
+    }
+
+    /// How the operands of the products are rounded, once they are transformed.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// Bytes of memory held.
@@ -68,6 +83,10 @@ impl WinogradWeights {
         self.is_streamed
     }
 
+    pub(super) fn zeros(&self) -> &[f32] {
+        &self.zeros
+    }
+
     pub(super) fn packed(&self) -> &PackedWeights {
         &self.packed
     }
@@ -77,8 +96,8 @@ fn pack_transformed(
     isa: Isa,
     pool: &Pool,
     kind: Winograd,
-    outputs: usize,
-    inputs: usize,
+    precision: Precision,
+    [outputs, inputs]: [usize; 2],
     read: ReadWeights<'_>,
 ) -> PackedWeights {
     let positions = kind.side() * kind.side();
@@ -92,7 +111,11 @@ fn pack_transformed(
             transform(&matrix[..kind.side()], &taps, out);
         }
     };
-    PackedWeights::pack(isa, pool, shape, false, &transformed)
+    let pack = match precision {
+        Precision::F32 => PackedWeights::pack,
+        Precision::Bf16 => PackedWeights::pack_bf16,
+    };
+    pack(isa, pool, shape, false, &transformed)
 }
 
 /// out = G g G^T, rounded once.

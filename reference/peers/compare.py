@@ -51,36 +51,43 @@ def timed(run: engines.Run, image: np.ndarray, frames: int) -> list[float]:
 
 
 def distance(outputs: tuple, expected: tuple) -> dict[str, float]:
-    """max |error| / max |reference| of both outputs."""
+    """max |error| / max |reference| of both outputs, and the picture's PSNR in dB where it is not the same."""
     pairs = zip(("picture", "eps"), outputs, expected, strict=True)
-    return {name: float(np.abs(a - b).max() / np.abs(b).max()) for name, a, b in pairs}
+    found = {name: float(np.abs(a - b).max() / np.abs(b).max()) for name, a, b in pairs}
+    a, b = (np.clip(picture / 2 + 0.5, 0, 1).astype(np.float64) for picture in (outputs[0], expected[0]))
+    error = np.square(a - b).mean()
+    return {**found, "psnr_db": float(-10 * np.log10(error))} if error > 0 else found
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict:
-    size, threads = arguments.size, arguments.threads
+    size, threads, precision = arguments.size, arguments.threads, arguments.precision
     frame = Frame(arguments.model, size, size).eval()
     image = picture(size, size)
     runs = {
-        "onnxruntime": engines.ort(arguments.onnx, threads),
-        "openvino": engines.open_vino(arguments.onnx, threads),
-        "pytorch": engines.pytorch(frame, threads),
+        "openvino": engines.open_vino(arguments.onnx, threads, precision),
+        "pytorch": engines.pytorch(frame, threads, precision),
     }
-    expected = runs["pytorch"](image.numpy())
+    if precision == "f32":
+        # It has no kernels of bf16 for CPUs.
+        runs["onnxruntime"] = engines.ort(arguments.onnx, threads)
+    expected = engines.pytorch(frame, threads, "f32")(image.numpy())
     agreement = {name: distance(run(image.numpy()), expected) for name, run in runs.items()}
     samples: dict[str, list[float]] = {name: [] for name in runs}
     benches: list[dict] = []
     if arguments.laterna:
         binary = arguments.laterna.resolve()
-        agreement["laterna"] = distance(laterna.frame(binary, arguments.model, frame, image, folder), expected)
+        agreement["laterna"] = distance(
+            laterna.frame(binary, arguments.model, frame, image, folder, precision), expected
+        )
         samples["laterna"] = []
     for number in range(arguments.rounds):
         for name, run in runs.items():
             samples[name] += timed(run, image.numpy(), arguments.frames)
         if arguments.laterna:
-            benches.append(laterna.bench(binary, arguments.model, size, arguments.frames, threads))
+            benches.append(laterna.bench(binary, arguments.model, size, arguments.frames, threads, precision))
             samples["laterna"].append(benches[-1]["frame"]["median_ms"])
         print(f"round {number + 1} of {arguments.rounds}, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
-    return {"samples_ms": samples, "agreement_with_pytorch": agreement, "laterna_bench": benches}
+    return {"samples_ms": samples, "agreement_with_pytorch_f32": agreement, "laterna_bench": benches}
 
 
 def summary(result: dict) -> dict:
@@ -98,19 +105,20 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--frames", type=int, default=3, help="timed frames of each engine in a round")
+    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32", help="of every engine that is timed")
     parser.add_argument("--record", type=Path, help="JSON file to write")
     arguments = parser.parse_args()
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         result = measure(arguments, Path(folder))
     head = {"machine": machine(), "load_at_start": load, "versions": versions()}
-    settings = {name: getattr(arguments, name) for name in ("size", "threads", "rounds", "frames")}
+    settings = {name: getattr(arguments, name) for name in ("size", "threads", "rounds", "frames", "precision")}
     command = " ".join(["compare.py", *(f"--{name} {value}" for name, value in settings.items())])
     record = {"command": command, **head, **summary(result), **result}
     if arguments.record:
         arguments.record.write_text(json.dumps(record, indent=1) + "\n")
     print(
-        json.dumps({key: record[key] for key in ("median_ms", "laterna_time_over", "agreement_with_pytorch")}, indent=1)
+        json.dumps({key: record[key] for key in ("median_ms", "laterna_time_over", "agreement_with_pytorch_f32")}, indent=1)
     )
 
 

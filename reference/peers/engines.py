@@ -1,5 +1,6 @@
 """The one-step frame on each engine, behind one function: image [1, 3, height, width] -> (picture, eps)."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,8 +21,8 @@ def ort(onnx: Path, threads: int) -> Run:
     return lambda image: tuple(session.run(["picture", "eps"], {"image": image}))
 
 
-def open_vino(onnx: Path, threads: int) -> Run:
-    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
+def open_vino(onnx: Path, threads: int, precision: str) -> Run:
+    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
     compiled = openvino.Core().compile_model(onnx, "CPU", settings)
 
     def run(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -31,11 +32,13 @@ def open_vino(onnx: Path, threads: int) -> Run:
     return run
 
 
-def pytorch(frame: Frame, threads: int) -> Run:
+def pytorch(frame: Frame, threads: int, precision: str) -> Run:
     torch.set_num_threads(threads)
+    dtype = {"f32": torch.float32, "bf16": torch.bfloat16}[precision]
+    frame = copy.deepcopy(frame).to(dtype)
 
     def run(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        picture, eps = frame(torch.from_numpy(image))
-        return picture.numpy(), eps.numpy()
+        picture, eps = frame(torch.from_numpy(image).to(dtype))
+        return picture.float().numpy(), eps.float().numpy()
 
     return run

@@ -14,7 +14,7 @@ const SIDE: usize = 3;
 pub(super) struct Filters<T, W> {
     pub channels: usize,
     pub vectors: usize,
-    /// `[channels, taps, vectors * LANES]`
+    /// `[channels, taps, vectors * LANES]`, or half as many words of two taps.
     pub taps: *const f32,
     /// `[position, words of channels, vectors * LANES]` with `step` words from position to position.
     pub out: *mut f32,
@@ -29,8 +29,9 @@ impl<T: Transform, W: Words> SimdOp for Filters<T, W> {
     fn eval<S: Simd>(self, s: S) {
         let width = self.vectors * S::LANES;
         for channel in (0..self.channels).step_by(W::CHANNELS) {
-            let taps = self.taps.wrapping_add(channel * TAPS * width);
-            let out = self.out.wrapping_add(channel / W::CHANNELS * width);
+            let word = channel / W::CHANNELS;
+            let taps = self.taps.wrapping_add(word * TAPS * width);
+            let out = self.out.wrapping_add(word * width);
             for column in (0..width).step_by(S::LANES) {
                 let (taps, out) = (taps.wrapping_add(column), out.wrapping_add(column));
                 if W::CHANNELS == 1 {
@@ -45,7 +46,26 @@ impl<T: Transform, W: Words> SimdOp for Filters<T, W> {
 }
 
 impl<T: Transform, W: Words> Filters<T, W> {
-    /// As [`Filters::transform`], of two channels whose results share words.
+    /// G g G^T, where g is a vector every `width` floats, to one at `out` for each position.
+    #[inline(always)]
+    fn transform<S: Simd>(&self, s: S, taps: *const f32, width: usize, out: *mut f32) {
+        let mut g = [s.zero(); TAPS];
+        for (i, v) in g.iter_mut().enumerate() {
+            // SAFETY: the channel has a vector here for each of its taps.
+            *v = unsafe { s.load(taps.add(i * width)) };
+        }
+        let columns = Self::columns(s, &g);
+        for i in (0..T::IN).filter(|&i| T::ABSENT != Some(i)) {
+            let row = Self::row(s, &columns, i);
+            for j in (0..T::IN).filter(|&j| T::ABSENT != Some(j)) {
+                // SAFETY: each position has a row of `vectors` vectors for each channel.
+                unsafe { s.store(out.add((i * T::IN + j) * self.step), row[j]) };
+            }
+        }
+    }
+
+    /// As [`Filters::transform`], of two channels: words of two taps each, which follow each other
+    /// from channel to channel, become words of two channels.
     #[inline(always)]
     fn transform_pair<S: Simd>(
         &self,
@@ -55,49 +75,40 @@ impl<T: Transform, W: Words> Filters<T, W> {
         has_second: bool,
         out: *mut f32,
     ) {
-        let columns = Self::columns(s, taps, width);
-        let second = match has_second {
-            true => Self::columns(s, taps.wrapping_add(TAPS * width), width),
-            false => [[s.zero(); MAX_IN]; SIDE],
-        };
+        let mut g = [[s.zero(); TAPS]; 2];
+        for i in 0..TAPS {
+            // The last tap of the first channel shares its word with the first of the second.
+            if 2 * i < TAPS || has_second {
+                // SAFETY: two channels have as many words as one has taps, and one has half of them.
+                let word = unsafe { s.load(taps.add(i * width)) };
+                g[2 * i / TAPS][2 * i % TAPS] = s.pair_first(word);
+                g[(2 * i + 1) / TAPS][(2 * i + 1) % TAPS] = s.pair_second(word);
+            }
+        }
+        let columns = [Self::columns(s, &g[0]), Self::columns(s, &g[1])];
         for i in (0..T::IN).filter(|&i| T::ABSENT != Some(i)) {
-            let row = |columns: &[[S::V; MAX_IN]; SIDE]| {
-                T::filter(s, [columns[0][i], columns[1][i], columns[2][i]])
-            };
-            let (first, second) = (row(&columns), row(&second));
+            let rows = [Self::row(s, &columns[0], i), Self::row(s, &columns[1], i)];
             for j in (0..T::IN).filter(|&j| T::ABSENT != Some(j)) {
-                let words = s.pack_pairs(first[j], second[j]);
+                let words = s.pack_pairs(rows[0][j], rows[1][j]);
                 // SAFETY: each position has a row of `vectors` vectors for each word of channels.
                 unsafe { s.store(out.add((i * T::IN + j) * self.step), words) };
             }
         }
     }
 
-    /// G g G^T, where g is a vector every `width` floats, to one at `out` for each position.
+    /// G g, column by column.
     #[inline(always)]
-    fn transform<S: Simd>(&self, s: S, taps: *const f32, width: usize, out: *mut f32) {
-        let columns = Self::columns(s, taps, width);
-        for i in (0..T::IN).filter(|&i| T::ABSENT != Some(i)) {
-            let row = T::filter(s, [columns[0][i], columns[1][i], columns[2][i]]);
-            for j in (0..T::IN).filter(|&j| T::ABSENT != Some(j)) {
-                // SAFETY: each position has a row of `vectors` vectors for each channel.
-                unsafe { s.store(out.add((i * T::IN + j) * self.step), row[j]) };
-            }
-        }
-    }
-
-    /// G g of one channel's taps.
-    #[inline(always)]
-    fn columns<S: Simd>(s: S, taps: *const f32, width: usize) -> [[S::V; MAX_IN]; SIDE] {
+    fn columns<S: Simd>(s: S, g: &[S::V; TAPS]) -> [[S::V; MAX_IN]; SIDE] {
         let mut columns = [[s.zero(); MAX_IN]; SIDE];
         for (x, column) in columns.iter_mut().enumerate() {
-            let mut g = [s.zero(); SIDE];
-            for (y, v) in g.iter_mut().enumerate() {
-                // SAFETY: the channel has a vector here for each of its taps.
-                *v = unsafe { s.load(taps.add((y * SIDE + x) * width)) };
-            }
-            *column = T::filter(s, g);
+            *column = T::filter(s, [g[x], g[SIDE + x], g[2 * SIDE + x]]);
         }
         columns
+    }
+
+    /// Row i of G g G^T.
+    #[inline(always)]
+    fn row<S: Simd>(s: S, columns: &[[S::V; MAX_IN]; SIDE], i: usize) -> [S::V; MAX_IN] {
+        T::filter(s, [columns[0][i], columns[1][i], columns[2][i]])
     }
 }

@@ -200,9 +200,11 @@ impl<'a> Work<'a> {
         Task::new(self.job, self.stages.tiles, self.stages.layout, self.scratch.get(), products)
     }
 
-    /// The taps of a panel's filters from a channel on.
+    /// The taps of a panel's filters from a channel on, which is an even one.
     fn taps(&self, panel: usize, channel: usize) -> *const f32 {
-        self.job.weights.packed().panels().panel(panel, channel * TAPS).as_ptr()
+        let panels = self.job.weights.packed().panels();
+        let word = channel * TAPS / panels.layout.precision.channels_per_word();
+        panels.panel(panel, word).as_ptr()
     }
 }
 
@@ -309,7 +311,7 @@ impl<T: Transform, W: Words> Multiplied<'_, T, W> {
             false => self.next_taps,
         };
         // The taps of as many channels again, a part of them at each position.
-        let taps_len = channels.len() * TAPS * vectors * S::LANES;
+        let taps_len = channels.len() * TAPS / W::CHANNELS * vectors * S::LANES;
         let share = taps_len.div_ceil(T::IN * T::IN).next_multiple_of(LINE);
         let depth = channels.len().div_ceil(W::CHANNELS);
         let rounds = (depth / UNROLL).max(1);

@@ -18,7 +18,7 @@ pub struct WinogradWeights {
     channels: [usize; 2],
     is_streamed: bool,
     /// G g G^T of every filter g, as `[product, inputs, outputs]` in panels; or, where they are
-    /// streamed, the filters themselves as `[inputs, taps, outputs]`.
+    /// streamed, the filters themselves as `[inputs, taps, outputs]`, rounded too.
     packed: PackedWeights,
     /// The channels of a pixel beside the picture.
     zeros: Box<[f32]>,
@@ -42,7 +42,7 @@ impl WinogradWeights {
         let packed = match is_streamed {
             true => {
                 let shape = WeightShape { outputs, inputs: inputs * TAPS, taps: 1 };
-                PackedWeights::pack(isa, pool, shape, false, read)
+                pack(precision)(isa, pool, shape, false, read)
             }
             false => pack_transformed(isa, pool, kind, precision, [outputs, inputs], read),
         };
@@ -92,6 +92,15 @@ impl WinogradWeights {
     }
 }
 
+type Pack = fn(Isa, &Pool, WeightShape, bool, ReadWeights<'_>) -> PackedWeights;
+
+fn pack(precision: Precision) -> Pack {
+    match precision {
+        Precision::F32 => PackedWeights::pack,
+        Precision::Bf16 => PackedWeights::pack_bf16,
+    }
+}
+
 fn pack_transformed(
     isa: Isa,
     pool: &Pool,
@@ -111,11 +120,7 @@ fn pack_transformed(
             transform(&matrix[..kind.side()], &taps, out);
         }
     };
-    let pack = match precision {
-        Precision::F32 => PackedWeights::pack,
-        Precision::Bf16 => PackedWeights::pack_bf16,
-    };
-    pack(isa, pool, shape, false, &transformed)
+    pack(precision)(isa, pool, shape, false, &transformed)
 }
 
 /// out = G g G^T, rounded once.

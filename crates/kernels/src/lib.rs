@@ -5,6 +5,9 @@
 //! channels]`, so a row is one pixel or one token. Kernels allocate nothing; lengths are checked
 //! at the public entry, where a wrong one is a bug of the caller and panics.
 
+#[cfg(target_endian = "big")]
+compile_error!("words of two bf16 are written in the order of little-endian memory");
+
 mod aligned;
 pub mod attention;
 pub mod ceiling;

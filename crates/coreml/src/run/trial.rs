@@ -93,11 +93,14 @@ impl Loader<'_> {
         let units = options.units;
         match End::of(output.status) {
             End::Loaded => entry.prove(units),
-            End::Refused | End::Crashed => {
+            // Another process may have given the model up for other devices, and taken it away.
+            End::Refused | End::Crashed if entry.exists() => {
                 entry.condemn(units, &reason)?;
                 Err(RunError::Trial { units, reason, marker: Some(entry.failed(units)) })
             }
-            End::Else => Err(RunError::Trial { units, reason, marker: None }),
+            End::Refused | End::Crashed | End::Else => {
+                Err(RunError::Trial { units, reason, marker: None })
+            }
         }
     }
 

@@ -199,7 +199,8 @@ vectors!(Avx512Bf16: ["avx512f" "avx2" "fma" "avx512bf16"]
         // SAFETY: vectors of as many bits, of which any are valid; `self` is the witness of the
         // instruction.
         unsafe {
-            let [a, b] = [a, b].map(|v| std::mem::transmute::<__m512, __m512bh>(v));
+            let a = std::mem::transmute::<__m512, __m512bh>(a);
+            let b = std::mem::transmute::<__m512, __m512bh>(b);
             _mm512_dpbf16_ps(c, a, b)
         }
     }
@@ -213,8 +214,8 @@ vectors!(Avx512Bf16: ["avx512f" "avx2" "fma" "avx512bf16"]
     #[inline(always)]
     fn pack_pairs(self, first: __m512, second: __m512) -> __m512 {
         op!({
-            let [first, second] =
-                [first, second].map(|v| _mm512_cvtepu16_epi32(halves(self, v)));
+            let first = _mm512_cvtepu16_epi32(halves(self, first));
+            let second = _mm512_cvtepu16_epi32(halves(self, second));
             _mm512_castsi512_ps(_mm512_or_si512(first, _mm512_slli_epi32::<16>(second)))
         })
     }

@@ -171,7 +171,8 @@ impl Report<'_> {
         self.ceiling_gflops.map_or_else(|| "unknown".to_owned(), measured)
     }
 
-    /// Of the direct form's operations: minimal filtering takes fewer, and may exceed the ceiling.
+    /// Of the direct form's operations by the ceiling of f32: minimal filtering takes fewer, and bf16
+    /// may be faster, so that it may exceed 1.
     fn share_of_ceiling(&self, row: &Row) -> Option<f64> {
         Some(row.gflops()? / self.ceiling_gflops?)
     }

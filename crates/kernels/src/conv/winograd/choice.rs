@@ -111,7 +111,7 @@ fn direct_cost(isa: Isa, precision: Precision, shape: &ConvShape) -> usize {
     let products = shape.taps() * shape.in_channels * row_cost(isa, shape.out_channels);
     let products = products / channels_at_once(isa, precision);
     let finish = FINISH_COST * shape.out_channels.div_ceil(isa.lanes());
-    let filters = filter_bytes(shape) / precision.channels_per_word() * 2 / BYTES_IN_TWO;
+    let filters = filter_bytes(precision, shape) * 2 / BYTES_IN_TWO;
     (shape.out_rows() * (products + finish)).max(filters)
 }
 
@@ -130,7 +130,7 @@ fn winograd_cost(isa: Isa, precision: Precision, kind: Winograd, shape: &ConvSha
     let blocks = Stages::new(isa, 1, kind, precision, shape).blocks();
     let filters = blocks * FILTER_COST * shape.in_channels * outputs;
     let operations = kind.products() * (tiles * (tile + INPUT_COST * inputs) + filters);
-    operations.max(filter_bytes(shape) * 2 / BYTES_IN_TWO)
+    operations.max(filter_bytes(precision, shape) * 2 / BYTES_IN_TWO)
 }
 
 /// Channels that one multiply-add takes.
@@ -145,6 +145,7 @@ fn row_cost(isa: Isa, columns: usize) -> usize {
     vectors + vectors.div_ceil(isa.tile_vectors()).div_ceil(2)
 }
 
-fn filter_bytes(shape: &ConvShape) -> usize {
-    shape.taps() * shape.in_channels * shape.out_channels * size_of::<f32>()
+fn filter_bytes(precision: Precision, shape: &ConvShape) -> usize {
+    let words = shape.in_channels.div_ceil(precision.channels_per_word());
+    shape.taps() * words * shape.out_channels * size_of::<f32>()
 }

@@ -245,6 +245,11 @@ fn auto_chooses_the_cheapest_that_computes() {
     assert_eq!(auto(&ConvShape { upsample: 4, ..same }), Some(Winograd::F4));
     assert_eq!(auto(&ConvShape { stride: [2, 2], ..same }), None);
     assert_eq!(auto(&ConvShape { kernel: [1, 3], ..same }), None);
+    // What is bound by its filters' bytes: half of them in bf16 either way.
+    let few = ConvShape::same3x3(1, 8, 8, 1280, 1280);
+    for isa in Isa::available().filter(|isa| isa.has_bf16_products()) {
+        assert_ne!(Convolutions::Auto.choose(isa, Precision::Bf16, &few), None);
+    }
     // A tile is more work than what is left of it.
     assert_eq!(auto(&ConvShape { height: 1, ..same }), None);
     assert_eq!(auto(&ConvShape { height: 2, ..same }), Some(Winograd::F2));

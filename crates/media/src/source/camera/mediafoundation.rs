@@ -153,6 +153,8 @@ impl Pictures {
     fn next(&mut self, image: &mut Image) -> Result<Next, SourceError> {
         let read = match self.camera.frame_raw() {
             Ok(bytes) => self.decoder.decode(&bytes, image),
+            // Also what is said of an empty sample, as cameras send now and then.
+            Err(NokhwaError::ReadFrameError(_)) => None,
             Err(error) => return Err(self.lost(error.to_string())),
         };
         if read.is_some() {

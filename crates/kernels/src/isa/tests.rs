@@ -46,6 +46,52 @@ fn expect<S: Simd>(s: S, v: S::V, want: impl Fn(usize) -> f32) {
     }
 }
 
+/// Pairs of bf16, whose first half is in the lower bits.
+struct Pairs;
+
+impl SimdOp for Pairs {
+    type Output = ();
+
+    fn eval<S: Simd>(self, s: S) {
+        let rounded = bf16::rounded(&INPUTS);
+        for at in 0..=INPUTS.len() - S::LANES {
+            let (a, b) = (&INPUTS[at..][..S::LANES], INPUTS[..at + S::LANES].iter().rev());
+            let b: Vec<f32> = b.take(S::LANES).copied().collect();
+            let b_rounded = bf16::rounded(&b);
+            let pairs = s.pack_pairs(s.read(a), s.read(&b));
+            expect(s, s.pair_first(pairs), |i| rounded[at + i]);
+            expect(s, s.pair_second(pairs), |i| b_rounded[i]);
+            // Powers of two and one product a lane: every order of the sums is exact.
+            let halves = s.pack_pairs(s.splat(0.5), s.zero());
+            expect(s, s.dot_pairs(pairs, halves, s.splat(0.0)), |i| 0.5 * rounded[at + i]);
+            let doubles = s.pack_pairs(s.zero(), s.splat(2.0));
+            expect(s, s.dot_pairs(pairs, doubles, s.zero()), |i| 2.0 * b_rounded[i]);
+            let mut words = [f32::from_bits(0x7777_7777); MAX_LANES];
+            // SAFETY: more words than a vector has.
+            unsafe { s.store_bf16(words.as_mut_ptr(), s.read(a)) };
+            let (written, rest) = words.split_at(S::LANES / 2);
+            for (i, word) in written.iter().enumerate() {
+                assert_eq!(word.to_bits(), bf16::pair(a[2 * i], a[2 * i + 1]).to_bits());
+            }
+            assert!(rest.iter().all(|word| word.to_bits() == 0x7777_7777));
+        }
+    }
+}
+
+#[test]
+fn pairs_of_bf16_match_their_definition() {
+    fn pairs<S: Simd>() {
+        if let Some(s) = S::detect() {
+            s.vectorize(Pairs);
+        }
+    }
+    for row in variants!(pairs: fn()) {
+        (row.run)();
+    }
+    #[cfg(target_arch = "x86_64")]
+    pairs::<Avx512Bf16>();
+}
+
 struct Tails;
 
 impl SimdOp for Tails {

@@ -4,8 +4,11 @@
 //! cannot lower), and so can a first prediction. So both happen in a child process
 //! first, for each kind of devices, and the cache remembers how that ended.
 
+use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{Cache, Device, Entry, Interface, Opened, Options, RunError, Stage, Trust};
 use crate::emit::EmitError;
@@ -14,6 +17,13 @@ use crate::emit::EmitError;
 /// and lets go of it. It exits with 0, or says on stderr why Core ML refuses and exits
 /// with [`REFUSED`].
 pub type Prober = dyn Fn(&Path, &Interface, &Options) -> Command + Send + Sync;
+
+/// Preparing a large model for the Neural Engine takes minutes; what takes longer than
+/// this hangs.
+const LONGEST_TRIAL: Duration = Duration::from_secs(30 * 60);
+
+/// How often a child process is looked after.
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// The exit status of a child process whose model Core ML refuses.
 pub const REFUSED: i32 = 1;
@@ -86,12 +96,10 @@ impl Loader<'_> {
         }
         (self.progress)(Stage::Trying);
         let mut command = prober(entry.model(), interface, options);
-        let output = command.stdin(Stdio::null()).output();
-        let output = output.map_err(RunError::io(Path::new(command.get_program())))?;
-        let words = String::from_utf8_lossy(&output.stderr);
-        let reason = format!("{}: {}", output.status, words.trim());
-        let units = options.units;
-        match End::of(output.status) {
+        let (status, words) = ended(&mut command, LONGEST_TRIAL)
+            .map_err(RunError::io(Path::new(command.get_program())))?;
+        let (reason, units) = (format!("{status}: {words}"), options.units);
+        match End::of(status) {
             End::Loaded => entry.prove(units),
             // Another process may have given the model up for other devices, and taken it away.
             End::Refused | End::Crashed if entry.exists() => {
@@ -132,6 +140,37 @@ fn check_past(entry: &Entry, options: &Options) -> Result<(), RunError> {
             Err(RunError::Trial { units, reason, marker: Some(entry.failed(units)) })
         }
     }
+}
+
+/// How a child process ended, and what it said on stderr. One that runs longer than
+/// `longest` is killed.
+fn ended(command: &mut Command, longest: Duration) -> io::Result<(ExitStatus, String)> {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let stderr = child.stderr.take();
+    let words = thread::spawn(move || {
+        let mut words = Vec::new();
+        // What it said until it ended is all that there is.
+        drop(stderr.map(|mut stderr| stderr.read_to_end(&mut words)));
+        String::from_utf8_lossy(&words).trim().to_owned()
+    });
+    let deadline = Instant::now() + longest;
+    let mut is_killed = false;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if !is_killed && Instant::now() >= deadline {
+            child.kill()?;
+            is_killed = true;
+        }
+        thread::sleep(GLANCE);
+    };
+    let mut words = words.join().unwrap_or_default();
+    if is_killed {
+        words += &format!(" (it was not done after {} s)", longest.as_secs());
+    }
+    Ok((status, words))
 }
 
 /// How a trial ended.
@@ -180,6 +219,19 @@ mod tests {
 
     use super::super::{ComputeUnits, Placement};
     use crate::emit::Target;
+
+    #[test]
+    fn a_child_that_hangs_is_killed_and_says_nothing_about_the_model() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo trying >&2; exec sleep 600"]);
+        let (status, words) = ended(&mut command, Duration::from_millis(200)).unwrap();
+        assert!(matches!(End::of(status), End::Else), "{status}");
+        assert_eq!(words, "trying (it was not done after 0 s)");
+        let mut quick = Command::new("sh");
+        quick.args(["-c", "echo no >&2; exit 1"]);
+        let (status, words) = ended(&mut quick, Duration::from_secs(600)).unwrap();
+        assert!(matches!(End::of(status), End::Refused) && words == "no", "{status} {words}");
+    }
 
     /// Counts what it is asked; refuses to open if told so.
     #[derive(Default)]

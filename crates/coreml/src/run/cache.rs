@@ -10,6 +10,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{ComputeUnits, RunError};
 
@@ -52,7 +53,25 @@ impl Cache {
             }
         }
     }
+
+    /// Removes what interrupted processes have left: packages and models half made, that
+    /// nobody has touched for so long.
+    pub fn forget_abandoned(&self, age: Duration) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let is_half_made = name.starts_with(WRITING) || name.contains(".partial-");
+            let touched = entry.metadata().and_then(|metadata| metadata.modified());
+            let is_old = touched.is_ok_and(|at| at.elapsed().is_ok_and(|passed| passed >= age));
+            if is_half_made && is_old {
+                drop(fs::remove_dir_all(entry.path()).or_else(|_| fs::remove_file(entry.path())));
+            }
+        }
+    }
 }
+
+/// Begins the names of folders in which packages are being written.
+pub(super) const WRITING: &str = "writing-";
 
 /// Nothing that leads out of a folder.
 fn plain(text: &str) -> String {
@@ -234,6 +253,21 @@ mod tests {
         fs::create_dir_all(path.join("weights")).unwrap();
         fs::write(path.join("weights/weight.bin"), "w").unwrap();
         path
+    }
+
+    #[test]
+    fn what_is_half_made_goes_when_it_is_old() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["writing-ab", "k-1A.partial-7", "k-1A.mlmodelc"] {
+            fs::create_dir_all(folder.path().join(name).join("inner")).unwrap();
+        }
+        let cache = Cache::new(folder.path(), "1A");
+        cache.forget_abandoned(Duration::from_secs(3600));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+        cache.forget_abandoned(Duration::ZERO);
+        let left: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["k-1A.mlmodelc"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::cache::WRITING;
 use super::{Cache, Device, Entry, Interface, Opened, Options, RunError, Stage, Trust};
 use crate::emit::EmitError;
 
@@ -21,6 +22,9 @@ pub type Prober = dyn Fn(&Path, &Interface, &Options) -> Command + Send + Sync;
 /// Preparing a large model for the Neural Engine takes minutes; what takes longer than
 /// this hangs.
 const LONGEST_TRIAL: Duration = Duration::from_secs(30 * 60);
+
+/// Nobody works on what nobody has touched for a day.
+const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How often a child process is looked after.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -74,7 +78,8 @@ impl Loader<'_> {
     fn compile(&self, entry: &Entry, write: Write<'_>) -> Result<(), RunError> {
         (self.progress)(Stage::Writing);
         let folder = self.cache.folder()?;
-        let place = tempfile::Builder::new().prefix("writing-").tempdir_in(folder);
+        self.cache.forget_abandoned(ABANDONED);
+        let place = tempfile::Builder::new().prefix(WRITING).tempdir_in(folder);
         let place = place.map_err(RunError::io(folder))?;
         let name = place.path().file_name().unwrap_or_default();
         let package = place.path().join(name).with_extension("mlpackage");

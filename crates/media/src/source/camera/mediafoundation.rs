@@ -2,6 +2,7 @@
 //! system and has not been run on one.
 
 use std::sync::mpsc::sync_channel;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use laterna_pipeline::{Image, Size};
@@ -30,7 +31,7 @@ pub(super) fn claims(_: &Claim<'_>) -> bool {
 
 pub(super) fn open(request: &Request<'_>) -> Result<Opened, SourceError> {
     let unavailable = |why: String| SourceError::Unavailable { name: request.text.clone(), why };
-    let device = find(request.argument()).ok_or_else(|| unavailable(absent()))?;
+    let device = find(request.argument()).map_err(unavailable)?;
     let (size, fps) = (request.want.size.unwrap_or(SIZE), request.want.fps_or(FPS));
     let name = device.human_name();
     // The camera stays on the thread that reads it, which tells what it has opened.
@@ -58,35 +59,45 @@ pub(super) fn list() -> Vec<Device> {
     let describe = |device: CameraInfo| {
         let name = device.human_name();
         // Another program's camera has a name all the same.
-        let modes = connect(&device).and_then(|mut camera| modes(&mut camera)).unwrap_or_default();
+        let modes = {
+            let _system = system();
+            connect(&device).and_then(|mut camera| modes(&mut camera)).unwrap_or_default()
+        };
         let details = modes.iter().map(|(mode, _)| mode.to_string()).collect();
         Device { spec: format!("camera:{name}"), name, details }
     };
-    devices().into_iter().map(describe).collect()
+    devices().unwrap_or_default().into_iter().map(describe).collect()
 }
 
-fn devices() -> Vec<CameraInfo> {
-    query(ApiBackend::MediaFoundation).unwrap_or_default()
+fn devices() -> Result<Vec<CameraInfo>, NokhwaError> {
+    let _system = system();
+    query(ApiBackend::MediaFoundation)
+}
+
+/// The library counts cameras without a lock and shuts Media Foundation down with the last:
+/// held while one is opened or let go of, or all are listed.
+fn system() -> MutexGuard<'static, ()> {
+    static SYSTEM: Mutex<()> = Mutex::new(());
+    SYSTEM.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The device that an argument names: a number in the list, or a part of a name;
 /// the first if nothing is named.
-fn find(argument: &str) -> Option<CameraInfo> {
-    let mut devices = devices().into_iter();
-    match argument.parse::<usize>() {
+fn find(argument: &str) -> Result<CameraInfo, String> {
+    let devices = devices().map_err(|error| error.to_string())?;
+    let count = devices.len();
+    let mut devices = devices.into_iter();
+    let found = match argument.parse::<usize>() {
         Ok(number) => devices.nth(number),
         Err(_) => {
             let wanted = argument.to_lowercase();
             devices.find(|device| device.human_name().to_lowercase().contains(&wanted))
         }
-    }
-}
-
-fn absent() -> String {
-    match devices().len() {
+    };
+    found.ok_or_else(|| match count {
         0 => "no camera is connected, or Settings, Privacy, Camera forbids it".to_owned(),
         count => format!("there is no such camera among {count}"),
-    }
+    })
 }
 
 /// The device in whichever mode it is.
@@ -118,7 +129,8 @@ fn mode(format: &Format) -> Option<CameraMode> {
 struct Pictures {
     name: String,
     mode: CameraMode,
-    camera: Camera,
+    /// Until it is let go of.
+    camera: Option<Camera>,
     decoder: FrameDecoder,
     damaged: u32,
 }
@@ -133,6 +145,7 @@ impl Pictures {
                 "{error}; another program may use it, or Settings, Privacy, Camera may forbid it"
             ),
         };
+        let _system = system();
         let mut camera = connect(device).map_err(refused)?;
         let found = modes(&mut camera).map_err(refused)?;
         let offered: Vec<CameraMode> = found.iter().map(|(mode, _)| *mode).collect();
@@ -146,12 +159,19 @@ impl Pictures {
             camera.set_camera_requset(exact).map_err(refused)?;
         }
         camera.open_stream().map_err(refused)?;
-        Ok(Self { name, mode, camera, decoder: FrameDecoder::new(layout(mode)), damaged: 0 })
+        Ok(Self {
+            name,
+            mode,
+            camera: Some(camera),
+            decoder: FrameDecoder::new(layout(mode)),
+            damaged: 0,
+        })
     }
 
     /// Waits for the next picture.
     fn next(&mut self, image: &mut Image) -> Result<Next, SourceError> {
-        let read = match self.camera.frame_raw() {
+        let Some(camera) = &mut self.camera else { return Ok(Next::End) };
+        let read = match camera.frame_raw() {
             Ok(bytes) => self.decoder.decode(&bytes, image),
             // Also what is said of an empty sample, as cameras send now and then.
             Err(NokhwaError::ReadFrameError(_)) => None,
@@ -170,6 +190,13 @@ impl Pictures {
 
     fn lost(&self, why: String) -> SourceError {
         SourceError::Lost { name: self.name.clone(), why }
+    }
+}
+
+impl Drop for Pictures {
+    fn drop(&mut self) {
+        let _system = system();
+        self.camera = None;
     }
 }
 

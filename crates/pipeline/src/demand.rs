@@ -10,11 +10,16 @@ use crate::image::Size;
 use crate::port::Clock;
 use crate::sync::lock;
 
-/// A picture is wanted so many times the length of its making before the expected
-/// end of an inference, and this share of the inference earlier, as one may end
-/// early. The later, the fresher the picture is.
-const SUPPLIES: f64 = 1.2;
-const EARLY: f64 = 0.01;
+/// A camera's picture is wanted so many times the length of its making before the
+/// expected end of an inference, and this share of the inference earlier, as one may
+/// end early. The later, the fresher the picture is.
+const SUPPLIES: f64 = 1.5;
+const EARLY: f64 = 0.03;
+
+/// The same of a picture that is drawn when it is wanted: no newer one comes while it
+/// is made, and all of its lead is latency.
+const DRAWN_SUPPLIES: f64 = 1.2;
+const DRAWN_EARLY: f64 = 0.01;
 
 /// But never longer before the end than this share of the inference, or than
 /// this: a slow model would otherwise share its cores with pictures in vain.
@@ -41,6 +46,8 @@ struct State {
     size: Option<Size>,
     /// When the next picture is wanted.
     from: Duration,
+    /// When the next one is to be drawn.
+    draw_from: Duration,
     /// When a fresher picture is worth drawing than the one that was drawn last.
     stale: Duration,
     /// Expected length of an inference in seconds.
@@ -55,8 +62,17 @@ impl State {
     /// How long before the expected end of an inference a picture is wanted, in
     /// seconds.
     fn lead(&self) -> f64 {
+        self.lead_of(SUPPLIES, EARLY)
+    }
+
+    /// As [`State::lead`], of one that is drawn.
+    fn drawn_lead(&self) -> f64 {
+        self.lead_of(DRAWN_SUPPLIES, DRAWN_EARLY)
+    }
+
+    fn lead_of(&self, supplies: f64, early: f64) -> f64 {
         let longest = (LONGEST_SHARE * self.length).min(LONGEST_LEAD_S);
-        let enough = self.supply.map(|supply| SUPPLIES * supply + EARLY * self.length);
+        let enough = self.supply.map(|supply| supplies * supply + early * self.length);
         enough.map_or(longest, |lead| lead.min(longest))
     }
 }
@@ -75,7 +91,9 @@ impl Demand {
     /// The model begins a frame: no picture is wanted until it is nearly done.
     pub fn begin(&self, now: Duration) {
         self.change(|state| {
-            state.from = now + Duration::from_secs_f64(state.length - state.lead());
+            let before_end = |lead: f64| now + Duration::from_secs_f64(state.length - lead);
+            let (from, draw_from) = (before_end(state.lead()), before_end(state.drawn_lead()));
+            (state.from, state.draw_from) = (from, draw_from);
             state.stale = Duration::ZERO;
         });
     }
@@ -87,6 +105,7 @@ impl Demand {
             let share = if state.length == 0.0 { 1.0 } else { NEWEST };
             state.length += share * (length.as_secs_f64() - state.length);
             state.from = state.from.min(now);
+            state.draw_from = state.draw_from.min(now);
         });
     }
 
@@ -98,7 +117,7 @@ impl Demand {
     /// A picture came from its source at that time: for one inference, one is enough, unless
     /// it has to wait.
     pub fn drawn(&self, at: Duration) {
-        self.change(|state| state.stale = at + Duration::from_secs_f64(state.lead()));
+        self.change(|state| state.stale = at + Duration::from_secs_f64(state.drawn_lead()));
     }
 
     /// A picture that was captured then is ready now.
@@ -146,7 +165,7 @@ impl Demand {
 
     /// As [`Demand::wait`], for pictures that are drawn when they are wanted.
     pub fn wait_to_draw(&self, clock: &dyn Clock) -> Option<Size> {
-        self.wait_until(clock, |state| state.from.max(state.stale))
+        self.wait_until(clock, |state| state.draw_from.max(state.stale))
     }
 
     fn wait_until(&self, clock: &dyn Clock, time: fn(&State) -> Duration) -> Option<Size> {

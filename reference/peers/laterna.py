@@ -14,7 +14,8 @@ def bench(binary: Path, model: Path, size: int, frames: int, threads: int, preci
     command = [binary, "bench", "--model", model, "--size", size, "--frames", frames, "--threads", threads]
     command += ["--precision", precision, "--json"]
     out = subprocess.run([*map(str, command)], check=True, capture_output=True, text=True).stdout
-    return json.loads(out)
+    # A record is of no machine's folders.
+    return json.loads(out) | {"model": model.name}
 
 
 def evaluate(command: list, component: str, inputs: dict[str, torch.Tensor], folder: Path) -> torch.Tensor:

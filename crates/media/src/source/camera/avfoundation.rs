@@ -33,7 +33,7 @@ use super::super::pixels::{Colour, Yuv};
 use super::super::push::{self, PushSource, Pusher};
 use super::mode::{CameraFormat, CameraMode, choose};
 use super::stamp::captured;
-use super::{FPS, SIZE};
+use super::{FPS, SIZE, pick};
 
 pub(super) fn claims(_: &Claim<'_>) -> bool {
     false
@@ -120,14 +120,7 @@ fn find(argument: &str) -> Option<Retained<AVCaptureDevice>> {
         // SAFETY: no arguments but the media type.
         return unsafe { AVCaptureDevice::defaultDeviceWithMediaType(video()?) };
     }
-    let mut devices = devices().into_iter();
-    match argument.parse::<usize>() {
-        Ok(number) => devices.nth(number),
-        Err(_) => {
-            let wanted = argument.to_lowercase();
-            devices.find(|device| name(device).to_lowercase().contains(&wanted))
-        }
-    }
+    pick(&devices(), argument, |device| name(device)).cloned()
 }
 
 fn name(device: &AVCaptureDevice) -> String {

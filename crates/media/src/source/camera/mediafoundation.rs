@@ -20,7 +20,7 @@ use super::super::player::Next;
 use super::super::threaded::latest_of;
 use super::frame::{FrameDecoder, Layout};
 use super::mode::{CameraFormat, CameraMode, choose};
-use super::{FPS, SIZE};
+use super::{FPS, SIZE, pick};
 
 /// Pictures in a row that cannot be read before the camera counts as lost.
 const MOST_DAMAGED: u32 = 100;
@@ -81,20 +81,10 @@ fn system() -> MutexGuard<'static, ()> {
     SYSTEM.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The device that an argument names: a number in the list, or a part of a name;
-/// the first if nothing is named.
 fn find(argument: &str) -> Result<CameraInfo, String> {
     let devices = devices().map_err(|error| error.to_string())?;
-    let count = devices.len();
-    let mut devices = devices.into_iter();
-    let found = match argument.parse::<usize>() {
-        Ok(number) => devices.nth(number),
-        Err(_) => {
-            let wanted = argument.to_lowercase();
-            devices.find(|device| device.human_name().to_lowercase().contains(&wanted))
-        }
-    };
-    found.ok_or_else(|| match count {
+    let found = pick(&devices, argument, CameraInfo::human_name);
+    found.cloned().ok_or_else(|| match devices.len() {
         0 => "no camera is connected, or Settings, Privacy, Camera forbids it".to_owned(),
         count => format!("there is no such camera among {count}"),
     })

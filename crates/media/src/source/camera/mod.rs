@@ -50,6 +50,19 @@ pub fn camera_permission() -> Option<&'static str> {
     None
 }
 
+/// The camera that an argument names: a number in the list, or a part of a name; the
+/// first if nothing is named.
+#[cfg(any(target_os = "linux", target_os = "macos", windows))]
+fn pick<'c, C>(cameras: &'c [C], argument: &str, name: impl Fn(&C) -> String) -> Option<&'c C> {
+    match argument.parse::<usize>() {
+        Ok(number) => cameras.get(number),
+        Err(_) => {
+            let wanted = argument.to_lowercase();
+            cameras.iter().find(|camera| name(camera).to_lowercase().contains(&wanted))
+        }
+    }
+}
+
 /// If none is wanted.
 #[cfg(any(target_os = "linux", target_os = "macos", windows))]
 const SIZE: Size = Size::new(640, 480);

@@ -21,7 +21,7 @@ use super::super::player::PATIENCE;
 use super::frame::{FrameDecoder, Layout};
 use super::mode::{CameraFormat, CameraMode, choose};
 use super::stamp::captured;
-use super::{FPS, SIZE};
+use super::{FPS, SIZE, pick};
 use crate::v4l2::PixelFormat;
 use modes::{CODES, format_of, modes};
 use sys::{CAP_STREAMING, CAP_VIDEO_CAPTURE, Filled, Stream, VideoDevice};
@@ -83,7 +83,7 @@ fn find(argument: &str, text: &str) -> Result<PathBuf, SourceError> {
         return Ok(PathBuf::from(argument));
     }
     let cameras: Vec<(PathBuf, String)> = nodes().into_iter().filter_map(named).collect();
-    let found = pick(&cameras, argument);
+    let found = pick(&cameras, argument, |(_, name)| name.clone());
     found.map(|(path, _)| path.clone()).ok_or_else(|| SourceError::Unavailable {
         name: text.to_owned(),
         why: match cameras.len() {
@@ -91,16 +91,6 @@ fn find(argument: &str, text: &str) -> Result<PathBuf, SourceError> {
             count => format!("there is no such camera among {count}"),
         },
     })
-}
-
-fn pick<'a>(cameras: &'a [(PathBuf, String)], argument: &str) -> Option<&'a (PathBuf, String)> {
-    match argument.parse::<usize>() {
-        Ok(number) => cameras.get(number),
-        Err(_) => {
-            let wanted = argument.to_lowercase();
-            cameras.iter().find(|(_, name)| name.to_lowercase().contains(&wanted))
-        }
-    }
 }
 
 /// The name of a device that gives pictures.
@@ -282,7 +272,10 @@ mod tests {
             [("/dev/video0", "HD Webcam C270"), ("/dev/video2", "Capture Card")]
                 .map(|(path, name)| (path.into(), name.to_owned()))
                 .to_vec();
-        let pick = |argument| pick(&cameras, argument).map(|(path, _)| path.to_str().unwrap());
+        let pick = |argument| {
+            let found = pick(&cameras, argument, |(_, name)| name.clone());
+            found.map(|(path, _)| path.to_str().unwrap())
+        };
         assert_eq!(pick(""), Some("/dev/video0"));
         assert_eq!(pick("1"), Some("/dev/video2"));
         assert_eq!(pick("card"), Some("/dev/video2"));

@@ -4,8 +4,9 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 
+use laterna_graph::backend::support;
 use laterna_graph::{
-    Backend, CompileError, CompileOptions, Graph, Node, Op, OpFacts, RunError, Support, reference,
+    Backend, CompileError, CompileOptions, Graph, Op, RunError, Support, reference,
 };
 use laterna_tensor::{DType, Tensor};
 use thiserror::Error;
@@ -89,15 +90,7 @@ pub fn check_within(backend: &dyn Backend, tolerance: f32) -> Result<(), Failure
 /// everything else it must support.
 fn converts_types(backend: &dyn Backend, graph: &Graph) -> bool {
     let mut casts = graph.nodes().iter().filter(|node| matches!(node.op, Op::Cast { .. }));
-    casts.all(|node| supports(backend, graph, node))
-}
-
-fn supports(backend: &dyn Backend, graph: &Graph, node: &Node) -> bool {
-    let inputs: Vec<_> = node.inputs.iter().map(|&id| graph.ty(id)).collect();
-    let layouts: Vec<_> = node.inputs.iter().map(|&id| graph.value(id).layout).collect();
-    let output = graph.ty(node.output);
-    let facts = OpFacts { inputs: &inputs, layouts: &layouts, output };
-    backend.supports(&node.op, facts) == Support::Yes
+    casts.all(|node| support(backend, graph, node) == Support::Yes)
 }
 
 fn failure(backend: &dyn Backend, case: Case) -> Option<Failure> {

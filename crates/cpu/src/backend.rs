@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use laterna_graph::backend::check_weights;
+use laterna_graph::backend::{check_support, check_weights};
 use laterna_graph::passes::{self, layout};
 use laterna_graph::plan::{FinalCopy, Needs, Place, Plan};
 use laterna_graph::{
@@ -115,27 +115,13 @@ impl Backend for CpuBackend {
         check_weights(graph, weights)?;
         let passes = [passes::STANDARD, &[layout::CHANNELS_LAST]].concat();
         let graph = passes::run(graph, &passes, weights, options)?;
-        self.check_support(&graph)?;
+        let runs = |node: &&Node| !layout::is_view(&graph, node);
+        check_support(self, &graph, graph.nodes().iter().filter(runs))?;
         let mut constants = Constants::new(&graph, weights, &self.machine);
         let lowered = lower_nodes(&graph, &mut constants)?;
         let plan = Plan::new(&graph, &LoweredNeeds { lowered: &lowered })?;
         let program = assemble(&graph, &plan, lowered, constants, self.machine.clone())?;
         Ok(Arc::new(program))
-    }
-}
-
-impl CpuBackend {
-    fn check_support(&self, graph: &Graph) -> Result<(), CompileError> {
-        for node in graph.nodes().iter().filter(|node| !layout::is_view(graph, node)) {
-            let inputs: Vec<_> = node.inputs.iter().map(|&id| graph.ty(id)).collect();
-            let layouts: Vec<_> = node.inputs.iter().map(|&id| graph.value(id).layout).collect();
-            let output = graph.ty(node.output);
-            let facts = OpFacts { inputs: &inputs, layouts: &layouts, output };
-            if let Support::No(reason) = self.supports(&node.op, facts) {
-                return Err(unsupported(node, reason));
-            }
-        }
-        Ok(())
     }
 }
 

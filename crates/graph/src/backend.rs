@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::passes::PassError;
 use crate::plan::PlanError;
-use crate::{Graph, Layout, Op, TensorType, WeightError, WeightSource};
+use crate::{Graph, Layout, Node, Op, TensorType, WeightError, WeightSource};
 
 /// A device that runs graphs.
 pub trait Backend: Send + Sync {
@@ -258,6 +258,37 @@ pub fn check_weights(graph: &Graph, weights: &dyn WeightSource) -> Result<(), Co
         if found.shape != ty.shape {
             let (name, found, expected) = (name.to_string(), found.shape, ty.shape);
             return Err(CompileError::WeightShape { name, found, expected });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a device runs a node of a graph.
+pub fn support(backend: &dyn Backend, graph: &Graph, node: &Node) -> Support {
+    let inputs: Vec<_> = node.inputs.iter().map(|&id| graph.ty(id)).collect();
+    let layouts: Vec<_> = node.inputs.iter().map(|&id| graph.value(id).layout).collect();
+    let output = graph.ty(node.output);
+    backend.supports(&node.op, OpFacts { inputs: &inputs, layouts: &layouts, output })
+}
+
+/// Checks that a device runs the nodes, which are of `graph`.
+///
+/// # Errors
+/// The first node that it does not run.
+pub fn check_support<'n>(
+    backend: &dyn Backend,
+    graph: &Graph,
+    nodes: impl IntoIterator<Item = &'n Node>,
+) -> Result<(), CompileError> {
+    for node in nodes {
+        if let Support::No(reason) = support(backend, graph, node) {
+            let (backend, op) = (backend.name(), node.op.name());
+            return Err(CompileError::Unsupported {
+                node: node.name.to_string(),
+                backend,
+                op,
+                reason,
+            });
         }
     }
     Ok(())

@@ -15,7 +15,7 @@ mod summary;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use laterna_graph::backend::check_weights;
+use laterna_graph::backend::{check_support, check_weights};
 use laterna_graph::{
     Backend, CompileError, CompileOptions, Graph, Op, OpFacts, Program, Support, WeightSource,
 };
@@ -23,7 +23,7 @@ use laterna_tensor::DType;
 
 use crate::emit::{self, Attention, Entry, GroupNorm, Outputs, Package, WeightFormat};
 use crate::run::{self, Cache, ComputeUnits, Device, Interface, Loader, Opened, Prober, Stage};
-use error::{refused, unsupported, unwritten};
+use error::{refused, unwritten};
 use key::Key;
 use ports::Ports;
 use program::CoreMlProgram;
@@ -131,7 +131,7 @@ impl Backend for CoreMlBackend {
     ) -> Result<Arc<dyn Program>, CompileError> {
         check_weights(graph, weights)?;
         let prepared = emit::prepare_observed(graph, weights, options)?;
-        self.check_support(&prepared)?;
+        check_support(self, &prepared, prepared.nodes())?;
         let interface = emit::interface(&function(graph), &prepared);
         let interface = interface.map_err(|error| unwritten(&prepared, error))?;
         let ports = Ports::new(&prepared, weights, &interface)?;
@@ -163,24 +163,11 @@ struct Loaded {
 }
 
 /// The only function of a graph's package.
-fn function(graph: &Graph) -> Entry<'_> {
+pub fn function(graph: &Graph) -> Entry<'_> {
     Entry { outputs: Outputs::Computed, ..Entry::new("main", graph) }
 }
 
 impl CoreMlBackend {
-    fn check_support(&self, graph: &Graph) -> Result<(), CompileError> {
-        for node in graph.nodes() {
-            let inputs: Vec<_> = node.inputs.iter().map(|&id| graph.ty(id)).collect();
-            let layouts: Vec<_> = node.inputs.iter().map(|&id| graph.value(id).layout).collect();
-            let output = graph.ty(node.output);
-            let facts = OpFacts { inputs: &inputs, layouts: &layouts, output };
-            if let Support::No(reason) = self.supports(&node.op, facts) {
-                return Err(unsupported(&node.name, node.op.name(), reason));
-            }
-        }
-        Ok(())
-    }
-
     /// Loads the graph in the first form that the device takes.
     fn load(&self, source: &Source<'_>, interface: &Interface) -> Result<Loaded, CompileError> {
         let target = self.device.target();

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use laterna_coreml::backend::{CoreMlBackend, CoreMlOptions, Event};
-use laterna_coreml::emit::{self, Entry, Outputs, Target, WeightFormat};
+use laterna_coreml::backend::{CoreMlBackend, CoreMlOptions, Event, function};
+use laterna_coreml::emit::{self, Entry, Target, WeightFormat};
 use laterna_coreml::run::{
     Device, Interface, Opened, Options, Placed, Placement, Predictor, Prober, RunError, Unit,
 };
@@ -229,7 +229,7 @@ impl Backend for Tested {
         options: &CompileOptions<'_>,
     ) -> Result<Arc<dyn Program>, CompileError> {
         if graph.weights().all(|(name, _)| weights.info(name).is_some()) {
-            let entry = Entry { outputs: Outputs::Computed, ..Entry::new("main", graph) };
+            let entry = function(graph);
             self.device.told(&entry, weights, &emit::Options::new(self.device.target()));
         }
         self.backend.compile(graph, weights, options)

@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use laterna_coreml::backend::{CoreMlBackend, CoreMlOptions, Event};
-use laterna_coreml::emit::{self, Entry, Outputs, Package, Target};
+use laterna_coreml::backend::{CoreMlBackend, CoreMlOptions, Event, function};
+use laterna_coreml::emit::{self, Entry, Package, Target};
 use laterna_coreml::run::{
     Cache, ComputeUnits, Device, Loader, Options, Placement, Predictor, Prober,
 };
@@ -169,7 +169,7 @@ impl Backend for Checked<'_> {
         weights: &dyn WeightSource,
         options: &CompileOptions<'_>,
     ) -> Result<Arc<dyn Program>, CompileError> {
-        let entry = Entry { outputs: Outputs::Computed, ..Entry::new("main", graph) };
+        let entry = function(graph);
         (self.told)(&entry, weights, &self.written);
         self.inner.compile(graph, weights, options)
     }

@@ -105,12 +105,10 @@ impl<'a> Constants<'a> {
             return Ok(packed.clone());
         }
         let Machine { isa, pool, .. } = self.machine;
-        let pack = match self.precision([shape.inputs, shape.outputs]) {
-            Precision::F32 => PackedWeights::pack,
-            Precision::Bf16 => PackedWeights::pack_bf16,
-        };
+        let precision = self.precision([shape.inputs, shape.outputs]);
         let packed = self.with_stored(id, |stored| {
-            pack(*isa, pool, shape, gated, &|start, out| stored.read(start, out))
+            let read: ReadWeights<'_> = &|start, out| stored.read(start, out);
+            PackedWeights::pack(*isa, pool, precision, shape, gated, read)
         })?;
         let packed = Arc::new(packed);
         self.packed.insert((id, gated), packed.clone());

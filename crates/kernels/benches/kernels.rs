@@ -222,7 +222,7 @@ impl Work {
         let weights = values(inputs * outputs * taps, 1);
         let packed = WeightShape { inputs, outputs, taps };
         let gated = layer.kind == Kind::Geglu;
-        let weights = PackedWeights::from_slice(isa, pool, packed, gated, &weights);
+        let weights = PackedWeights::from_slice(isa, pool, Precision::F32, packed, gated, &weights);
         let len = shape.out_rows() * weights.columns();
         Self {
             shape,
@@ -262,9 +262,11 @@ impl Work {
         let (x, x_stride, out) = (&self.x, shape.in_channels, &mut self.out);
         match self.kind {
             Kind::Linear | Kind::Geglu => {
-                linear(pool, rows, x, x_stride, &self.weights, &epilogue, out, columns);
+                linear(pool, rows, x, x_stride, &self.weights, &epilogue, &mut [], out, columns);
             }
-            _ => conv2d(pool, shape, x, x_stride, &self.weights, &epilogue, out, columns),
+            _ => {
+                conv2d(pool, shape, x, x_stride, &self.weights, &epilogue, &mut [], out, columns);
+            }
         }
     }
 }

@@ -32,12 +32,11 @@ pub use aligned::AlignedBuffer;
 pub use attention::{AttentionShape, Tokens, attention, attention_scratch_len};
 pub use conv::{
     CONVOLUTIONS_VARIABLE, ConvShape, Convolutions, Padding, UnknownConvolutions, Winograd,
-    WinogradWeights, conv2d, conv2d_bf16, conv2d_grouped, conv2d_winograd, winograd_scratch_len,
+    WinogradWeights, conv2d, conv2d_grouped, conv2d_winograd, winograd_scratch_len,
 };
 pub use gemm::{
     BatchBias, Epilogue, MatmulShape, PackedWeights, Precision, ReadWeights, Residual,
-    UnknownPrecision, WeightShape, bf16_scratch_len, linear, linear_bf16, matmul,
-    matmul_scratch_len,
+    UnknownPrecision, WeightShape, linear, matmul, matmul_scratch_len,
 };
 pub use isa::{Isa, IsaError};
 pub use math::Activation;

@@ -40,8 +40,7 @@ pub fn conv2d(
         && shape.stride == [1, 1]
         && shape.padding == Padding::default()
         && shape.upsample == 1;
-    let pixels = shape.batch * shape.height * shape.width;
-    let scratch_elements = scratch(&weights, pixels);
+    let scratch_elements = weights.scratch_len(shape.pixels());
     let kernel: Box<dyn Kernel> = if is_pointwise {
         Box::new(Linear { rows: shape.out_rows(), weights, epilogue })
     } else {
@@ -64,7 +63,7 @@ pub fn linear(
     let weights =
         pack(graph, node, WeightShape::linear(weight[0], weight[1]), op.geglu, constants)?;
     let (epilogue, operands) = epilogue(node, op, 1, rows_per_batch);
-    let scratch_elements = scratch(&weights, rows);
+    let scratch_elements = weights.scratch_len(rows);
     let kernel = Box::new(Linear { rows, weights, epilogue });
     let inputs = [node.inputs[0]].into_iter().chain(operands).collect();
     Ok(Lowered { kernel, inputs, scratch_elements })
@@ -95,14 +94,6 @@ fn pack(
 ) -> Result<Arc<PackedWeights>, CompileError> {
     check_constant_weight(graph, node)?;
     constants.packed(node.inputs[1], shape, gated)
-}
-
-/// Where rows of the input lie rounded.
-fn scratch(weights: &PackedWeights, rows: usize) -> usize {
-    match weights.precision() {
-        Precision::F32 => 0,
-        Precision::Bf16 => kernels::bf16_scratch_len(rows, weights.shape().inputs),
-    }
 }
 
 /// What the name of a kernel says of its operands.
@@ -185,14 +176,7 @@ impl Kernel for Conv {
         let (x, shape) = (operands.input(0), &self.shape);
         let (out, scratch) = operands.write();
         let (pool, weights, stride) = (&machine.pool, &*self.weights, shape.in_channels);
-        match weights.precision() {
-            Precision::F32 => {
-                kernels::conv2d(pool, shape, x, stride, weights, &epilogue, out, columns);
-            }
-            Precision::Bf16 => kernels::conv2d_bf16(
-                pool, shape, x, stride, weights, &epilogue, scratch, out, columns,
-            ),
-        }
+        kernels::conv2d(pool, shape, x, stride, weights, &epilogue, scratch, out, columns);
         Ok(())
     }
 }
@@ -268,14 +252,7 @@ impl Kernel for Linear {
         let x = operands.input(0);
         let (out, scratch) = operands.write();
         let (pool, rows, weights) = (&machine.pool, self.rows, &*self.weights);
-        match weights.precision() {
-            Precision::F32 => {
-                kernels::linear(pool, rows, x, inputs, weights, &epilogue, out, columns);
-            }
-            Precision::Bf16 => kernels::linear_bf16(
-                pool, rows, x, inputs, weights, &epilogue, scratch, out, columns,
-            ),
-        }
+        kernels::linear(pool, rows, x, inputs, weights, &epilogue, scratch, out, columns);
         Ok(())
     }
 }

@@ -15,10 +15,9 @@ pub use winograd::{
     conv2d_winograd, winograd_scratch_len,
 };
 
-use crate::gemm::bf16::to_pairs;
-use crate::gemm::driver::{Gather, Job, Split, execute};
+use crate::gemm::driver::Gather;
 use crate::gemm::micro::RowPointers;
-use crate::gemm::{Epilogue, PackedWeights, Precision, SendPointer, check_matrix};
+use crate::gemm::{Epilogue, PackedWeights, multiply};
 use crate::isa::MAX_TILE_ROWS;
 use crate::pool::Pool;
 use std::ops::Range;
@@ -110,6 +109,11 @@ impl ConvShape {
         (padded + self.stride[1]).saturating_sub(self.kernel[1]) / self.stride[1]
     }
 
+    /// Pixels of the input, over the batch.
+    pub fn pixels(&self) -> usize {
+        self.batch * self.height * self.width
+    }
+
     /// Pixels of the output, over the batch.
     pub fn out_rows(&self) -> usize {
         self.batch * self.out_height() * self.out_width()
@@ -118,9 +122,11 @@ impl ConvShape {
 
 /// out = epilogue(conv(x)).
 ///
-/// x: `[batch, height, width, in_channels]` with `x_stride` floats from pixel to pixel;
-/// weights: `[out_channels, in_channels, kernel]` packed; out: `[batch, out_height, out_width,
-/// columns]` with `out_stride` floats from pixel to pixel. A row of the epilogue is a pixel.
+/// x: `[batch, height, width, in_channels]` with `x_stride` floats from pixel to pixel, rounded as
+/// `weights` are, their products summed in f32; weights: `[out_channels, in_channels, kernel]` packed;
+/// scratch: [`PackedWeights::scratch_len`] of the pixels of x, of any content; out: `[batch,
+/// out_height, out_width, columns]` with `out_stride` floats from pixel to pixel. A row of the
+/// epilogue is a pixel.
 ///
 /// # Panics
 /// When a slice is too short for its extents, `weights` are of another shape, or `upsample` is no
@@ -132,50 +138,7 @@ pub fn conv2d(
     x_stride: usize,
     weights: &PackedWeights,
     epilogue: &Epilogue<'_>,
-    out: &mut [f32],
-    out_stride: usize,
-) {
-    assert_eq!(weights.precision(), Precision::F32, "weights of `conv2d`");
-    let pixels = shape.batch * shape.height * shape.width;
-    check_matrix("x", x.len(), pixels, shape.in_channels, x_stride);
-    let zeros = weights.zero_row();
-    let windows = Windows { shape, x, stride: x_stride, zeros };
-    product(pool, shape, &windows, weights, epilogue, out, out_stride);
-}
-
-/// As [`conv2d`] in bf16: x and the weights are rounded, their products summed in f32.
-///
-/// scratch: [`crate::bf16_scratch_len`] of the pixels of x and its channels, of any content.
-///
-/// # Panics
-/// As [`conv2d`], or when `weights` were not packed by [`PackedWeights::pack_bf16`].
-pub fn conv2d_bf16(
-    pool: &Pool,
-    shape: &ConvShape,
-    x: &[f32],
-    x_stride: usize,
-    weights: &PackedWeights,
-    epilogue: &Epilogue<'_>,
     scratch: &mut [f32],
-    out: &mut [f32],
-    out_stride: usize,
-) {
-    assert_eq!(weights.precision(), Precision::Bf16, "weights of `conv2d_bf16`");
-    let (pixels, channels) = (shape.batch * shape.height * shape.width, shape.in_channels);
-    check_matrix("x", x.len(), pixels, channels, x_stride);
-    let x = to_pairs(weights.isa(), pool, [pixels, channels], x, x_stride, scratch);
-    let words = weights.panels().layout.shape.inputs;
-    let in_words = ConvShape { in_channels: words, ..*shape };
-    let windows = Windows { shape: &in_words, x, stride: words, zeros: weights.zero_row() };
-    product(pool, shape, &windows, weights, epilogue, out, out_stride);
-}
-
-fn product(
-    pool: &Pool,
-    shape: &ConvShape,
-    windows: &Windows<'_>,
-    weights: &PackedWeights,
-    epilogue: &Epilogue<'_>,
     out: &mut [f32],
     out_stride: usize,
 ) {
@@ -186,22 +149,11 @@ fn product(
         "weights of the convolution {shape:?}"
     );
     assert!(shape.upsample.is_power_of_two(), "enlarged by a power of two: {shape:?}");
-    let rows = shape.out_rows();
-    check_matrix("out", out.len(), rows, weights.columns(), out_stride);
-    epilogue.check(rows, weights.columns(), packed.outputs);
-    execute(
-        pool,
-        &Job {
-            gather: windows,
-            weights: weights.panels(),
-            epilogue,
-            rows,
-            out: SendPointer(out.as_mut_ptr()),
-            out_stride,
-            threads: pool.threads(),
-            split: Split::new(rows, &weights.panels().layout, pool.threads()),
-        },
-    );
+    let (x, stride) = weights.words(pool, shape.pixels(), x, x_stride, scratch);
+    let zeros = weights.zero_row();
+    let in_words = ConvShape { in_channels: zeros.len(), ..*shape };
+    let windows = Windows { shape: &in_words, x, stride, zeros };
+    multiply(pool, &windows, shape.out_rows(), weights, epilogue, out, out_stride);
 }
 
 /// The windows of a picture: row r is the window of output pixel r.

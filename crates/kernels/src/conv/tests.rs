@@ -1,7 +1,7 @@
 //! Convolutions against the reference, for every instruction set and odd geometries.
 
 use super::*;
-use crate::gemm::{BatchBias, Residual, WeightShape, bf16, bf16_scratch_len};
+use crate::gemm::{BatchBias, Precision, Residual, WeightShape, bf16};
 use crate::isa::Isa;
 use crate::math::Activation;
 use crate::testing::{Random, assert_close, sum_tolerance};
@@ -47,10 +47,11 @@ fn check(shape: ConvShape, isa: Isa, pool: &Pool, random: &mut Random) {
     let mut want = vec![7.0; shape.out_rows() * out_stride];
     let mut got = want.clone();
     reference::conv2d(&shape, 1, &x, x_stride, &weights, &epilogue, &mut want, out_stride);
-    let packed =
+    let weight_shape =
         WeightShape { outputs: shape.out_channels, inputs: shape.in_channels, taps: shape.taps() };
-    let packed = PackedWeights::from_slice(isa, pool, packed, false, &weights);
-    conv2d(pool, &shape, &x, x_stride, &packed, &epilogue, &mut got, out_stride);
+    let packed =
+        PackedWeights::from_slice(isa, pool, Precision::F32, weight_shape, false, &weights);
+    conv2d(pool, &shape, &x, x_stride, &packed, &epilogue, &mut [], &mut got, out_stride);
     assert_close(&got, &want, sum_tolerance(shape.in_channels * shape.taps()), &(isa, shape));
 
     // In bf16 the same, of the rounded operands.
@@ -59,13 +60,11 @@ fn check(shape: ConvShape, isa: Isa, pool: &Pool, random: &mut Random) {
     got.fill(7.0);
     let (out, stride) = (&mut want, out_stride);
     reference::conv2d(&shape, 1, &x_rounded, x_stride, &weights_rounded, &epilogue, out, stride);
-    let packed = PackedWeights::pack_bf16(isa, pool, packed.shape(), false, &|start, out| {
-        out.copy_from_slice(&weights[start..start + out.len()]);
-    });
-    let pixels = shape.batch * shape.height * shape.width;
-    let mut scratch = vec![f32::NAN; bf16_scratch_len(pixels, shape.in_channels)];
+    let packed =
+        PackedWeights::from_slice(isa, pool, Precision::Bf16, weight_shape, false, &weights);
+    let mut scratch = vec![f32::NAN; packed.scratch_len(shape.pixels())];
     let (scratch, out) = (&mut scratch, &mut got);
-    conv2d_bf16(pool, &shape, &x, x_stride, &packed, &epilogue, scratch, out, stride);
+    conv2d(pool, &shape, &x, x_stride, &packed, &epilogue, scratch, out, stride);
     let tolerance = sum_tolerance(shape.in_channels * shape.taps());
     assert_close(&got, &want, tolerance, &(isa, "bf16", shape));
 }

@@ -38,13 +38,8 @@ impl PairReader<'_> {
 }
 
 /// Words of so many channels.
-pub(crate) fn words(channels: usize) -> usize {
+fn words(channels: usize) -> usize {
     channels.div_ceil(Precision::Bf16.channels_per_word())
-}
-
-/// Words of scratch memory that a product in bf16 needs for `rows` of `inputs`.
-pub fn bf16_scratch_len(rows: usize, inputs: usize) -> usize {
-    rows * words(inputs)
 }
 
 /// The nearest bf16, ties to even; a NaN stays one.
@@ -77,8 +72,7 @@ pub(crate) fn to_pairs<'s>(
     stride: usize,
     scratch: &'s mut [f32],
 ) -> &'s [f32] {
-    let needed = bf16_scratch_len(rows, inputs);
-    assert!(scratch.len() >= needed, "scratch: {} words of {needed}", scratch.len());
+    assert!(scratch.len() >= rows * words(inputs), "scratch: too few words");
     let job = Job { inputs, x, stride, out: SendPointer(scratch.as_mut_ptr()) };
     let task = pick(VARIANTS, isa);
     pool.run(rows.div_ceil(TASK_ROWS), &|index| {
@@ -168,7 +162,7 @@ mod tests {
                 }
             }
             for isa in Isa::available() {
-                let mut scratch = vec![f32::NAN; bf16_scratch_len(rows, inputs)];
+                let mut scratch = vec![f32::NAN; rows * words(inputs)];
                 let found = to_pairs(isa, &pool, [rows, inputs], &x, stride, &mut scratch);
                 let found: Vec<u32> = found.iter().map(|word| word.to_bits()).collect();
                 assert_eq!(found, expected, "{isa} {rows} {inputs}");

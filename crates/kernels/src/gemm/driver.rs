@@ -6,9 +6,7 @@ use super::layout::{PanelLayout, Panels, Precision};
 use super::micro::{Bf16Pairs, Floats, Later, Product, RowPointers, Words, multiply};
 use super::pack::SendPointer;
 use crate::aligned::LINE_BYTES;
-#[cfg(target_arch = "x86_64")]
-use crate::isa::Avx512Bf16;
-use crate::isa::{Isa, MAX_TILE_ROWS, Simd, Variant, pick, variants};
+use crate::isa::{MAX_TILE_ROWS, Simd, Variant, pick, pick_bf16, variants};
 use crate::pool::Pool;
 use std::ops::Range;
 
@@ -109,14 +107,13 @@ fn passes(weights: &PanelLayout) -> (usize, usize) {
 type Entry = fn(&Job<'_>, usize);
 
 static TASKS: &[Variant<Entry>] = variants!(task_of_floats: Entry);
-static BF16_TASKS: &[Variant<Entry>] = variants!(task_of_pairs: Entry);
 
 /// Computes the product on the threads of `pool`.
 pub(crate) fn execute(pool: &Pool, job: &Job<'_>) {
     let isa = job.weights.layout.isa;
     let task = match job.weights.layout.precision {
         Precision::F32 => pick(TASKS, isa),
-        Precision::Bf16 => bf16_task(isa),
+        Precision::Bf16 => pick_bf16!(isa, task_of_pairs: Entry),
     };
     pool.run(job.split.row_blocks * job.split.panel_groups, &|index| task(job, index));
 }
@@ -124,15 +121,6 @@ pub(crate) fn execute(pool: &Pool, job: &Job<'_>) {
 /// The `index`-th of `parts` nearly equal parts of `0..whole`.
 pub(crate) fn part(whole: usize, parts: usize, index: usize) -> Range<usize> {
     whole * index / parts..whole * (index + 1) / parts
-}
-
-/// With the instruction for products of pairs where the CPU has it.
-fn bf16_task(isa: Isa) -> Entry {
-    #[cfg(target_arch = "x86_64")]
-    if isa.has_bf16_products() {
-        return task_of_pairs::<Avx512Bf16>;
-    }
-    pick(BF16_TASKS, isa)
 }
 
 fn task_of_floats<S: Simd>(job: &Job<'_>, index: usize) {

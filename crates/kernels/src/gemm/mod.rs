@@ -10,7 +10,6 @@ pub(crate) mod micro;
 mod pack;
 pub mod reference;
 
-pub use bf16::bf16_scratch_len;
 pub use epilogue::{BatchBias, Epilogue, Residual};
 pub use layout::{Precision, UnknownPrecision, WeightShape};
 pub use matmul::{MatmulShape, matmul, matmul_scratch_len};
@@ -24,8 +23,10 @@ use std::ops::Range;
 
 /// out = epilogue(x W^T): a linear layer, or a 1x1 convolution over pixels.
 ///
-/// x: `[rows, inputs]` with `x_stride` floats from row to row; out: `[rows, columns]` with
-/// `out_stride`, where columns are the outputs of `weights` (half of them when gated).
+/// x: `[rows, inputs]` with `x_stride` floats from row to row, rounded as `weights` are, their
+/// products summed in f32; scratch: [`PackedWeights::scratch_len`] of the rows, of any content; out:
+/// `[rows, columns]` with `out_stride`, where columns are the outputs of `weights` (half of them when
+/// gated).
 ///
 /// # Panics
 /// When a slice is too short for its extents, or `weights` have more than one tap.
@@ -36,53 +37,30 @@ pub fn linear(
     x_stride: usize,
     weights: &PackedWeights,
     epilogue: &Epilogue<'_>,
-    out: &mut [f32],
-    out_stride: usize,
-) {
-    assert_eq!(weights.precision(), Precision::F32, "weights of `linear`");
-    check_matrix("x", x.len(), rows, weights.shape().inputs, x_stride);
-    product(pool, rows, &Rows { x, stride: x_stride }, weights, epilogue, out, out_stride);
-}
-
-/// As [`linear`] in bf16: x and the weights are rounded, their products summed in f32.
-///
-/// scratch: [`bf16_scratch_len`] of the rows and inputs, of any content.
-///
-/// # Panics
-/// As [`linear`], or when `weights` were not packed by [`PackedWeights::pack_bf16`].
-pub fn linear_bf16(
-    pool: &Pool,
-    rows: usize,
-    x: &[f32],
-    x_stride: usize,
-    weights: &PackedWeights,
-    epilogue: &Epilogue<'_>,
     scratch: &mut [f32],
     out: &mut [f32],
     out_stride: usize,
 ) {
-    assert_eq!(weights.precision(), Precision::Bf16, "weights of `linear_bf16`");
-    let inputs = weights.shape().inputs;
-    check_matrix("x", x.len(), rows, inputs, x_stride);
-    let x = bf16::to_pairs(weights.isa(), pool, [rows, inputs], x, x_stride, scratch);
-    let stride = weights.panels().layout.shape.inputs;
-    product(pool, rows, &Rows { x, stride }, weights, epilogue, out, out_stride);
+    assert_eq!(weights.shape().taps, 1, "a linear layer has one tap");
+    let (x, stride) = weights.words(pool, rows, x, x_stride, scratch);
+    multiply(pool, &Rows { x, stride }, rows, weights, epilogue, out, out_stride);
 }
 
-/// A linear layer of words.
-fn product(
+/// out = epilogue(A W^T), where `gather` gives the rows of A in the words of `weights`.
+///
+/// # Panics
+/// When a slice is too short for its extents.
+pub(crate) fn multiply(
     pool: &Pool,
+    gather: &dyn Gather,
     rows: usize,
-    gather: &Rows<'_>,
     weights: &PackedWeights,
     epilogue: &Epilogue<'_>,
     out: &mut [f32],
     out_stride: usize,
 ) {
-    let shape = weights.shape();
-    assert_eq!(shape.taps, 1, "a linear layer has one tap");
     check_matrix("out", out.len(), rows, weights.columns(), out_stride);
-    epilogue.check(rows, weights.columns(), shape.outputs);
+    epilogue.check(rows, weights.columns(), weights.shape().outputs);
     execute(
         pool,
         &Job {

@@ -1,6 +1,7 @@
 //! Weights rearranged once, at load, into the order in which the micro-kernel reads them.
 
-use super::bf16::PairReader;
+use super::bf16::{PairReader, to_pairs};
+use super::check_matrix;
 use super::layout::{PanelLayout, Panels, Precision, WeightShape};
 use crate::aligned::AlignedBuffer;
 use crate::isa::Isa;
@@ -24,7 +25,7 @@ pub struct PackedWeights {
 pub type ReadWeights<'a> = &'a (dyn Fn(usize, &mut [f32]) + Sync);
 
 impl PackedWeights {
-    /// Packs the weights that `read` gives, using every thread of `pool`.
+    /// Packs the weights that `read` gives, rounded to `precision`, using every thread of `pool`.
     ///
     /// `gated` weights belong to a gated linear unit: the first half of the outputs are values and
     /// the second half their gates, and the product has half as many columns as outputs.
@@ -34,37 +35,18 @@ impl PackedWeights {
     pub fn pack(
         isa: Isa,
         pool: &Pool,
+        precision: Precision,
         shape: WeightShape,
         gated: bool,
         read: ReadWeights<'_>,
     ) -> Self {
-        Self::pack_layout(PanelLayout::new(isa, Precision::F32, shape, gated), pool, shape, read)
-    }
-
-    /// As [`PackedWeights::pack`], rounding to bf16: half the memory, for
-    /// [`super::linear_bf16`] and [`crate::conv2d_bf16`].
-    ///
-    /// # Panics
-    /// As [`PackedWeights::pack`].
-    pub fn pack_bf16(
-        isa: Isa,
-        pool: &Pool,
-        shape: WeightShape,
-        gated: bool,
-        read: ReadWeights<'_>,
-    ) -> Self {
-        let layout = PanelLayout::new(isa, Precision::Bf16, shape, gated);
+        let layout = PanelLayout::new(isa, precision, shape, gated);
         let pairs = PairReader { shape, read };
-        Self::pack_layout(layout, pool, shape, &|start, out| pairs.read(start, out))
-    }
-
-    /// `read` gives the words of `layout`.
-    fn pack_layout(
-        layout: PanelLayout,
-        pool: &Pool,
-        shape: WeightShape,
-        read: ReadWeights<'_>,
-    ) -> Self {
+        let read_pairs: ReadWeights<'_> = &|start, out| pairs.read(start, out);
+        let read = match precision {
+            Precision::F32 => read,
+            Precision::Bf16 => read_pairs,
+        };
         let mut data = AlignedBuffer::zeroed(layout.len() + layout.shape.inputs);
         let out = SendPointer(data.as_mut_ptr());
         pool.run(layout.panels(), &|panel| {
@@ -82,12 +64,13 @@ impl PackedWeights {
     pub fn from_slice(
         isa: Isa,
         pool: &Pool,
+        precision: Precision,
         shape: WeightShape,
         gated: bool,
         weights: &[f32],
     ) -> Self {
         assert_eq!(weights.len(), shape.len(), "weights of {shape:?}");
-        Self::pack(isa, pool, shape, gated, &|start, out| {
+        Self::pack(isa, pool, precision, shape, gated, &|start, out| {
             out.copy_from_slice(&weights[start..start + out.len()]);
         })
     }
@@ -115,6 +98,38 @@ impl PackedWeights {
     /// Columns of the product: the outputs, or half of them when gated.
     pub fn columns(&self) -> usize {
         self.layout.columns()
+    }
+
+    /// Floats of scratch memory that a product of so many rows of input needs, which for a
+    /// convolution are its pixels.
+    pub fn scratch_len(&self, rows: usize) -> usize {
+        match self.precision() {
+            Precision::F32 => 0,
+            Precision::Bf16 => rows * self.layout.shape.inputs,
+        }
+    }
+
+    /// The input `[rows, inputs]` in the words that these weights are of, and the words from row to
+    /// row; `scratch` is where they lie if they are others.
+    pub(crate) fn words<'a>(
+        &self,
+        pool: &Pool,
+        rows: usize,
+        x: &'a [f32],
+        stride: usize,
+        scratch: &'a mut [f32],
+    ) -> (&'a [f32], usize) {
+        let inputs = self.shape.inputs;
+        check_matrix("x", x.len(), rows, inputs, stride);
+        let needed = self.scratch_len(rows);
+        assert!(scratch.len() >= needed, "scratch: {} floats of {needed}", scratch.len());
+        match self.precision() {
+            Precision::F32 => (x, stride),
+            Precision::Bf16 => {
+                let words = to_pairs(self.isa(), pool, [rows, inputs], x, stride, scratch);
+                (words, self.layout.shape.inputs)
+            }
+        }
     }
 
     /// Bytes of memory held.

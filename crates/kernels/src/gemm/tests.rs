@@ -71,8 +71,8 @@ fn check(case: Case, isa: Isa, pool: &Pool) {
         rows, &x, x_stride, &weights, outputs, gated, &epilogue, &mut want, out_stride,
     );
     let shape = WeightShape::linear(outputs, inputs);
-    let packed = PackedWeights::from_slice(isa, pool, shape, gated, &weights);
-    linear(pool, rows, &x, x_stride, &packed, &epilogue, &mut got, out_stride);
+    let packed = PackedWeights::from_slice(isa, pool, Precision::F32, shape, gated, &weights);
+    linear(pool, rows, &x, x_stride, &packed, &epilogue, &mut [], &mut got, out_stride);
     assert_close(&got, &want, sum_tolerance(inputs), &(isa, case));
 
     // In bf16 the same, of the rounded operands.
@@ -90,11 +90,9 @@ fn check(case: Case, isa: Isa, pool: &Pool) {
         &mut want,
         out_stride,
     );
-    let packed = PackedWeights::pack_bf16(isa, pool, shape, gated, &|start, out| {
-        out.copy_from_slice(&weights[start..start + out.len()]);
-    });
-    let mut scratch = vec![f32::NAN; bf16_scratch_len(rows, inputs)];
-    linear_bf16(pool, rows, &x, x_stride, &packed, &epilogue, &mut scratch, &mut got, out_stride);
+    let packed = PackedWeights::from_slice(isa, pool, Precision::Bf16, shape, gated, &weights);
+    let mut scratch = vec![f32::NAN; packed.scratch_len(rows)];
+    linear(pool, rows, &x, x_stride, &packed, &epilogue, &mut scratch, &mut got, out_stride);
     assert_close(&got, &want, sum_tolerance(inputs), &(isa, "bf16", case));
 }
 
@@ -159,10 +157,17 @@ fn one_thread_and_several_give_the_same_bits() {
         .map(|threads| {
             let pool = Pool::new(threads);
             let shape = WeightShape::linear(outputs, inputs);
-            let packed = PackedWeights::from_slice(Isa::best(), &pool, shape, false, &weights);
+            let packed = PackedWeights::from_slice(
+                Isa::best(),
+                &pool,
+                Precision::F32,
+                shape,
+                false,
+                &weights,
+            );
             let mut out = vec![0.0; rows * outputs];
             let epilogue = Epilogue::default();
-            linear(&pool, rows, &x, inputs, &packed, &epilogue, &mut out, outputs);
+            linear(&pool, rows, &x, inputs, &packed, &epilogue, &mut [], &mut out, outputs);
             out
         })
         .into();
@@ -175,8 +180,9 @@ fn one_thread_and_several_give_the_same_bits() {
 fn a_short_output_is_refused() {
     let pool = Pool::new(1);
     let shape = WeightShape::linear(4, 2);
-    let packed = PackedWeights::from_slice(Isa::best(), &pool, shape, false, &[0.0; 8]);
-    linear(&pool, 3, &[0.0; 6], 2, &packed, &Epilogue::default(), &mut [0.0; 11], 4);
+    let packed =
+        PackedWeights::from_slice(Isa::best(), &pool, Precision::F32, shape, false, &[0.0; 8]);
+    linear(&pool, 3, &[0.0; 6], 2, &packed, &Epilogue::default(), &mut [], &mut [0.0; 11], 4);
 }
 
 #[test]

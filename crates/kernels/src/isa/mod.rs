@@ -184,6 +184,21 @@ macro_rules! variants {
 }
 pub(crate) use variants;
 
+/// The entry for `isa` of a kernel of bf16 products, `pick_bf16!(isa, entry: FnType)`: with the
+/// instruction for them where the CPU has it.
+macro_rules! pick_bf16 {
+    ($isa:expr, $entry:ident : $function:ty) => {{
+        let isa: $crate::isa::Isa = $isa;
+        #[cfg(target_arch = "x86_64")]
+        let fast: Option<$function> =
+            isa.has_bf16_products().then_some($entry::<$crate::isa::Avx512Bf16> as $function);
+        #[cfg(not(target_arch = "x86_64"))]
+        let fast: Option<$function> = None;
+        fast.unwrap_or_else(|| $crate::isa::pick($crate::isa::variants!($entry: $function), isa))
+    }};
+}
+pub(crate) use pick_bf16;
+
 struct Sizes {
     lanes: usize,
     tile_rows: usize,

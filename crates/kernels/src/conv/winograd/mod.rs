@@ -138,8 +138,8 @@ pub fn conv2d_winograd(
     assert_eq!(weights.channels(), channels, "weights of the convolution {shape:?}");
     assert!(kind.computes(shape), "{kind:?} of {shape:?}");
     assert!(shape.upsample.is_power_of_two(), "enlarged by a power of two: {shape:?}");
-    let (pixels, rows) = (shape.batch * shape.height * shape.width, shape.out_rows());
-    check_matrix("x", x.len(), pixels, shape.in_channels, x_stride);
+    let rows = shape.out_rows();
+    check_matrix("x", x.len(), shape.pixels(), shape.in_channels, x_stride);
     check_matrix("out", out.len(), rows, shape.out_channels, out_stride);
     epilogue.check(rows, shape.out_channels, shape.out_channels);
     let picture = shape.out_height() * shape.out_width();

@@ -8,9 +8,7 @@ use super::{ConvShape, Job, Task, Winograd};
 use crate::gemm::driver::part;
 use crate::gemm::micro::{Bf16Pairs, Floats, Words};
 use crate::gemm::{Precision, SendPointer};
-#[cfg(target_arch = "x86_64")]
-use crate::isa::Avx512Bf16;
-use crate::isa::{Isa, Simd, SimdOp, Variant, pick, run, variants};
+use crate::isa::{Isa, Simd, SimdOp, Variant, pick, pick_bf16, run, variants};
 use crate::pool::Pool;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -43,7 +41,7 @@ pub(super) fn execute(pool: &Pool, job: &Job<'_>, blocks: &Blocks, scratch: &mut
     let work = Work { job, blocks, scratch };
     let task = match job.weights.precision() {
         Precision::F32 => pick(VARIANTS, job.weights.isa()),
-        Precision::Bf16 => bf16_block(job.weights.isa()),
+        Precision::Bf16 => pick_bf16!(job.weights.isa(), block_of_pairs: Entry),
     };
     pool.run_numbered(blocks.tasks(), &|thread, index| task(&work, thread, index));
 }
@@ -58,16 +56,6 @@ struct Work<'a> {
 type Entry = fn(&Work<'_>, usize, usize);
 
 static VARIANTS: &[Variant<Entry>] = variants!(block_of_floats: Entry);
-static BF16_VARIANTS: &[Variant<Entry>] = variants!(block_of_pairs: Entry);
-
-/// With the instruction for products of pairs where the CPU has it.
-fn bf16_block(isa: Isa) -> Entry {
-    #[cfg(target_arch = "x86_64")]
-    if isa.has_bf16_products() {
-        return block_of_pairs::<Avx512Bf16>;
-    }
-    pick(BF16_VARIANTS, isa)
-}
 
 fn block_of_floats<S: Simd>(work: &Work<'_>, thread: usize, index: usize) {
     block::<S, Floats>(work, thread, index);

@@ -14,9 +14,7 @@ use super::{ConvShape, Job, Task, Winograd};
 use crate::gemm::driver::part;
 use crate::gemm::micro::{Bf16Pairs, Floats, Words};
 use crate::gemm::{Precision, SendPointer};
-#[cfg(target_arch = "x86_64")]
-use crate::isa::Avx512Bf16;
-use crate::isa::{Isa, Simd, SimdOp, Variant, pick, run, variants};
+use crate::isa::{Isa, Simd, SimdOp, Variant, pick, pick_bf16, run, variants};
 use crate::pool::Pool;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -43,7 +41,7 @@ pub(super) fn execute(pool: &Pool, job: &Job<'_>, stages: &Stages, scratch: &mut
     let isa = job.weights.isa();
     let Entries { gather, multiply } = match job.weights.precision() {
         Precision::F32 => pick(VARIANTS, isa)(),
-        Precision::Bf16 => bf16_entries(isa),
+        Precision::Bf16 => pick_bf16!(isa, of_pairs: EntriesFn)(),
     };
     for stage in 0..stages.stages {
         let tiles = part(stages.tiles.count, stages.stages, stage);
@@ -152,16 +150,6 @@ struct Entries {
 type EntriesFn = fn() -> Entries;
 
 static VARIANTS: &[Variant<EntriesFn>] = variants!(of_floats: EntriesFn);
-static BF16_VARIANTS: &[Variant<EntriesFn>] = variants!(of_pairs: EntriesFn);
-
-/// With the instruction for products of pairs where the CPU has it.
-fn bf16_entries(isa: Isa) -> Entries {
-    #[cfg(target_arch = "x86_64")]
-    if isa.has_bf16_products() {
-        return of_pairs::<Avx512Bf16>();
-    }
-    pick(BF16_VARIANTS, isa)()
-}
 
 fn of_floats<S: Simd>() -> Entries {
     Entries { gather: gather::<S, Floats>, multiply: multiply::<S, Floats> }

@@ -155,8 +155,10 @@ fn relative_error(
         conv2d_winograd(&pool, shape, &x, inputs, &packed, &epilogue, scratch, out, outputs);
     } else {
         let packed = WeightShape { outputs, inputs, taps: 9 };
-        let packed = PackedWeights::pack(isa, &pool, packed, false, &read);
-        conv2d(&pool, shape, &x, inputs, &packed, &epilogue, &mut got, outputs);
+        let packed = PackedWeights::pack(isa, &pool, precision, packed, false, &read);
+        let mut scratch = vec![0.0; packed.scratch_len(shape.pixels())];
+        let (out, scratch) = (&mut got[..], &mut scratch[..]);
+        conv2d(&pool, shape, &x, inputs, &packed, &epilogue, scratch, out, outputs);
     }
     let square = |x: f32| f64::from(x) * f64::from(x);
     let errors: f64 = got.iter().zip(&want).map(|(&got, &want)| square(got - want)).sum();

@@ -42,7 +42,7 @@ impl WinogradWeights {
         let packed = match is_streamed {
             true => {
                 let shape = WeightShape { outputs, inputs: inputs * TAPS, taps: 1 };
-                pack(precision)(isa, pool, shape, false, read)
+                PackedWeights::pack(isa, pool, precision, shape, false, read)
             }
             false => pack_transformed(isa, pool, kind, precision, [outputs, inputs], read),
         };
@@ -92,15 +92,6 @@ impl WinogradWeights {
     }
 }
 
-type Pack = fn(Isa, &Pool, WeightShape, bool, ReadWeights<'_>) -> PackedWeights;
-
-fn pack(precision: Precision) -> Pack {
-    match precision {
-        Precision::F32 => PackedWeights::pack,
-        Precision::Bf16 => PackedWeights::pack_bf16,
-    }
-}
-
 fn pack_transformed(
     isa: Isa,
     pool: &Pool,
@@ -120,7 +111,7 @@ fn pack_transformed(
             transform(&matrix[..kind.side()], &taps, out);
         }
     };
-    pack(precision)(isa, pool, shape, false, &transformed)
+    PackedWeights::pack(isa, pool, precision, shape, false, &transformed)
 }
 
 /// out = G g G^T, rounded once.

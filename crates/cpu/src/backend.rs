@@ -13,7 +13,7 @@ use laterna_kernels::{Convolutions, Isa, IsaError, Pool, Precision, UnknownConvo
 use laterna_tensor::DType;
 
 use crate::constants::Constants;
-use crate::lower::{Lowered, lower};
+use crate::lower::{Lowered, Lowering, lower_nodes};
 use crate::memory::{ELEMENT_BYTES, Operand, StepOperands};
 use crate::program::{CpuProgram, Machine, OutputCopy, Shared, Step};
 
@@ -131,62 +131,51 @@ pub fn unsupported(node: &Node, reason: String) -> CompileError {
     CompileError::Unsupported { node, backend: "cpu", op, reason }
 }
 
-/// By node; `None` for views, which need no kernel.
-fn lower_nodes(
-    graph: &Graph,
-    constants: &mut Constants<'_>,
-) -> Result<Vec<Option<Lowered>>, CompileError> {
-    let lower_one = |node: &Node| {
-        if layout::is_view(graph, node) {
-            return Ok(None);
-        }
-        lower(graph, node, constants).map(Some)
-    };
-    graph.nodes().iter().map(lower_one).collect()
-}
-
 struct LoweredNeeds<'a> {
-    lowered: &'a [Option<Lowered>],
+    lowered: &'a [Lowering],
 }
 
 impl LoweredNeeds<'_> {
-    fn of(&self, graph: &Graph, node: &Node) -> Option<&Lowered> {
-        let position = match graph.value(node.output).origin {
-            Origin::Node(id) => id.index(),
-            _ => return None,
-        };
-        self.lowered[position].as_ref()
+    fn of(&self, graph: &Graph, node: &Node) -> &Lowering {
+        match graph.value(node.output).origin {
+            Origin::Node(id) => &self.lowered[id.index()],
+            _ => unreachable!("a node's output is computed"),
+        }
     }
 }
 
 impl Needs for LoweredNeeds<'_> {
     fn view_of(&self, graph: &Graph, node: &Node) -> Option<usize> {
-        self.of(graph, node).is_none().then_some(0)
+        matches!(self.of(graph, node), Lowering::View).then_some(0)
     }
 
     fn scratch_bytes(&self, graph: &Graph, node: &Node) -> usize {
-        self.of(graph, node).map_or(0, |lowered| lowered.scratch_elements * ELEMENT_BYTES)
+        match self.of(graph, node) {
+            Lowering::Kernel(lowered) => lowered.scratch_elements * ELEMENT_BYTES,
+            Lowering::View | Lowering::PartOf(_) => 0,
+        }
+    }
+
+    fn part_of(&self, graph: &Graph, node: &Node) -> Option<usize> {
+        match self.of(graph, node) {
+            Lowering::PartOf(last) => Some(*last),
+            Lowering::View | Lowering::Kernel(_) => None,
+        }
     }
 }
 
 fn assemble(
     graph: &Graph,
     plan: &Plan,
-    lowered: Vec<Option<Lowered>>,
+    lowered: Vec<Lowering>,
     mut constants: Constants<'_>,
     machine: Arc<Machine>,
 ) -> Result<CpuProgram, CompileError> {
     let mut summary = ProgramSummary { arena_bytes: plan.arena_bytes, ..Default::default() };
     let mut steps = Vec::new();
     for (index, (node, lowered)) in graph.nodes().iter().zip(lowered).enumerate() {
-        let Some(lowered) = lowered else { continue };
-        summary.nodes.push(NodeSummary {
-            name: node.name.clone(),
-            op: node.op.name(),
-            kernel: lowered.kernel.name(machine.isa),
-            shape: graph.shape(node.output),
-            flops: cost::node_flops(graph, node),
-        });
+        let Lowering::Kernel(lowered) = lowered else { continue };
+        summary.nodes.push(node_summary(graph, index, &lowered, machine.isa));
         let inputs = lowered.inputs.iter().map(|&id| operand(graph, plan, &mut constants, id));
         let inputs = inputs.collect::<Result<_, _>>()?;
         let output = operand(graph, plan, &mut constants, node.output)?;
@@ -212,6 +201,23 @@ fn assemble(
         constants: constants.into_tables(),
         summary,
     })))
+}
+
+/// Of all nodes that the kernel of the node at `last` computes.
+fn node_summary(graph: &Graph, last: usize, lowered: &Lowered, isa: Isa) -> NodeSummary {
+    let nodes = &graph.nodes()[last + 1 - lowered.nodes..=last];
+    let node = &graph.nodes()[last];
+    let name = match nodes {
+        [_] => node.name.clone(),
+        _ => format!("{} .. {}", nodes[0].name, node.name).into(),
+    };
+    NodeSummary {
+        name,
+        op: node.op.name(),
+        kernel: lowered.kernel.name(isa),
+        shape: graph.shape(node.output),
+        flops: nodes.iter().map(|node| cost::node_flops(graph, node)).sum(),
+    }
 }
 
 fn operand(

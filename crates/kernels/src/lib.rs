@@ -31,8 +31,9 @@ mod testing;
 pub use aligned::AlignedBuffer;
 pub use attention::{AttentionShape, Tokens, attention, attention_scratch_len};
 pub use conv::{
-    CONVOLUTIONS_VARIABLE, ConvShape, Convolutions, Padding, UnknownConvolutions, Winograd,
-    WinogradWeights, conv2d, conv2d_grouped, conv2d_winograd, winograd_scratch_len,
+    CONVOLUTIONS_VARIABLE, Chain, ConvShape, Convolutions, Link, MAX_LINKS, Padding,
+    UnknownConvolutions, Winograd, WinogradWeights, conv2d, conv2d_grouped, conv2d_winograd,
+    winograd_scratch_len,
 };
 pub use gemm::{
     BatchBias, Epilogue, MatmulShape, PackedWeights, Precision, ReadWeights, Residual,

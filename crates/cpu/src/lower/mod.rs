@@ -1,13 +1,15 @@
-//! One kernel for each node: `lower` chooses it and decides everything about it
-//! that can be known before the first run.
+//! A kernel for each node, or for several in a row: `lower_nodes` chooses it and
+//! decides everything about it that can be known before the first run.
 
 mod attention;
+mod chain;
 mod elementwise;
 mod lookup;
 mod movement;
 mod norm;
 mod product;
 
+use laterna_graph::passes::layout;
 use laterna_graph::{CompileError, Graph, Node, Op, ValueId};
 
 use crate::constants::Constants;
@@ -21,20 +23,60 @@ pub struct Lowered {
     pub inputs: Vec<ValueId>,
     /// f32 elements of scratch memory.
     pub scratch_elements: usize,
+    /// How many nodes it computes: the node and those right before it.
+    pub nodes: usize,
+}
+
+/// How a node is computed.
+pub enum Lowering {
+    /// Not at all: its output is its input.
+    View,
+    /// By a kernel.
+    Kernel(Lowered),
+    /// By the kernel of the node at this position.
+    PartOf(usize),
 }
 
 impl Lowered {
     /// A kernel that reads all of the node's inputs and needs no scratch memory.
     fn plain(node: &Node, kernel: impl Kernel + 'static) -> Self {
-        Self { kernel: Box::new(kernel), inputs: node.inputs.clone(), scratch_elements: 0 }
+        Self::new(kernel, node.inputs.clone(), 0)
+    }
+
+    /// A kernel of one node.
+    fn new(kernel: impl Kernel + 'static, inputs: Vec<ValueId>, scratch_elements: usize) -> Self {
+        Self { kernel: Box::new(kernel), inputs, scratch_elements, nodes: 1 }
     }
 }
 
-/// Chooses a node's kernel, packing the weights it needs.
+/// Chooses the kernels of all nodes, packing the weights they need.
 ///
 /// # Errors
-/// If a weight cannot be read or the operation cannot run here.
-pub fn lower(
+/// If a weight cannot be read or an operation cannot run here.
+pub fn lower_nodes(
+    graph: &Graph,
+    constants: &mut Constants<'_>,
+) -> Result<Vec<Lowering>, CompileError> {
+    let mut lowered = Vec::new();
+    while let Some(node) = graph.nodes().get(lowered.len()) {
+        if layout::is_view(graph, node) {
+            lowered.push(Lowering::View);
+            continue;
+        }
+        let first = lowered.len();
+        let kernel = match chain::chain(graph, first, constants)? {
+            Some(chain) => chain,
+            None => lower(graph, node, constants)?,
+        };
+        let last = first + kernel.nodes - 1;
+        lowered.extend((first..last).map(|_| Lowering::PartOf(last)));
+        lowered.push(Lowering::Kernel(kernel));
+    }
+    Ok(lowered)
+}
+
+/// Chooses one node's kernel.
+fn lower(
     graph: &Graph,
     node: &Node,
     constants: &mut Constants<'_>,

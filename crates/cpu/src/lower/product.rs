@@ -41,13 +41,13 @@ pub fn conv2d(
         && shape.padding == Padding::default()
         && shape.upsample == 1;
     let scratch_elements = weights.scratch_len(shape.pixels());
-    let kernel: Box<dyn Kernel> = if is_pointwise {
-        Box::new(Linear { rows: shape.out_rows(), weights, epilogue })
-    } else {
-        Box::new(Conv { shape, weights, epilogue })
-    };
     let inputs = [node.inputs[0]].into_iter().chain(operands).collect();
-    Ok(Lowered { kernel, inputs, scratch_elements })
+    Ok(if is_pointwise {
+        let kernel = Linear { rows: shape.out_rows(), weights, epilogue };
+        Lowered::new(kernel, inputs, scratch_elements)
+    } else {
+        Lowered::new(Conv { shape, weights, epilogue }, inputs, scratch_elements)
+    })
 }
 
 /// Lowers a linear layer.
@@ -64,12 +64,11 @@ pub fn linear(
         pack(graph, node, WeightShape::linear(weight[0], weight[1]), op.geglu, constants)?;
     let (epilogue, operands) = epilogue(node, op, 1, rows_per_batch);
     let scratch_elements = weights.scratch_len(rows);
-    let kernel = Box::new(Linear { rows, weights, epilogue });
     let inputs = [node.inputs[0]].into_iter().chain(operands).collect();
-    Ok(Lowered { kernel, inputs, scratch_elements })
+    Ok(Lowered::new(Linear { rows, weights, epilogue }, inputs, scratch_elements))
 }
 
-fn conv_shape(graph: &Graph, node: &Node, conv: &Conv2d) -> ConvShape {
+pub fn conv_shape(graph: &Graph, node: &Node, conv: &Conv2d) -> ConvShape {
     let (x, weight) = (graph.shape(node.inputs[0]), graph.shape(node.inputs[1]));
     let pad = conv.padding;
     ConvShape {
@@ -97,14 +96,14 @@ fn pack(
 }
 
 /// What the name of a kernel says of its operands.
-fn suffix(precision: Precision) -> &'static str {
+pub fn suffix(precision: Precision) -> &'static str {
     match precision {
         Precision::F32 => "",
         Precision::Bf16 => ".bf16",
     }
 }
 
-fn check_constant_weight(graph: &Graph, node: &Node) -> Result<(), CompileError> {
+pub fn check_constant_weight(graph: &Graph, node: &Node) -> Result<(), CompileError> {
     match graph.constant(node.inputs[1]) {
         Some(_) => Ok(()),
         None => Err(unsupported(node, "its weight is computed at run time".into())),
@@ -113,17 +112,17 @@ fn check_constant_weight(graph: &Graph, node: &Node) -> Result<(), CompileError>
 
 /// Which of the kernel's inputs plays which part.
 #[derive(Clone, Copy, Default)]
-struct EpilogueSlots {
+pub struct EpilogueSlots {
     bias: Option<usize>,
     batch_bias: Option<usize>,
     rows_per_batch: usize,
     pre: Activation,
-    residual: Option<usize>,
+    pub residual: Option<usize>,
     post: Activation,
 }
 
 /// The epilogue's slots from `first` on, and the values that fill them in order.
-fn epilogue(
+pub fn epilogue(
     node: &Node,
     op: &Epilogue,
     first: usize,
@@ -144,7 +143,8 @@ fn epilogue(
 }
 
 impl EpilogueSlots {
-    fn resolve<'m>(&self, operands: &Operands<'m>, columns: usize) -> kernels::Epilogue<'m> {
+    /// The operands themselves, of results with so many columns.
+    pub fn resolve<'m>(&self, operands: &Operands<'m>, columns: usize) -> kernels::Epilogue<'m> {
         let rows = self.rows_per_batch;
         let batch_bias = operands.optional(self.batch_bias);
         let residual = operands.optional(self.residual);
@@ -198,8 +198,7 @@ fn winograd(
     let scratch_elements =
         kernels::winograd_scratch_len(isa, threads, kind, weights.precision(), &shape);
     let inputs = [node.inputs[0]].into_iter().chain(operands).collect();
-    let kernel = Box::new(WinogradConv { shape, weights, epilogue });
-    Ok(Lowered { kernel, inputs, scratch_elements })
+    Ok(Lowered::new(WinogradConv { shape, weights, epilogue }, inputs, scratch_elements))
 }
 
 struct WinogradConv {
@@ -270,9 +269,8 @@ fn grouped(
     check_constant_weight(graph, node)?;
     let rows_per_batch = shape.out_height() * shape.out_width();
     let (epilogue, operands) = epilogue(node, &conv.epilogue, 2, rows_per_batch);
-    let kernel = Box::new(GroupedConv { shape, groups: conv.groups, epilogue });
     let inputs = node.inputs[..2].iter().copied().chain(operands).collect();
-    Ok(Lowered { kernel, inputs, scratch_elements: 0 })
+    Ok(Lowered::new(GroupedConv { shape, groups: conv.groups, epilogue }, inputs, 0))
 }
 
 struct GroupedConv {

@@ -1,5 +1,6 @@
 //! From which node to which node a value must be kept.
 
+use super::Needs;
 use crate::graph::{Graph, ValueId};
 
 /// Nodes between which a value is needed, both included.
@@ -19,17 +20,24 @@ impl Lifetime {
 }
 
 /// The lifetime of every computed value that owns memory, views counted as
-/// their root; outputs live to the end. `None` for views, inputs and constants.
-pub(super) fn of_roots(graph: &Graph, roots: &[ValueId]) -> Vec<Option<Lifetime>> {
+/// their root; outputs live to the end. `None` for views, inputs, constants, and
+/// what a kernel keeps to itself.
+pub(super) fn of_roots(
+    graph: &Graph,
+    roots: &[ValueId],
+    needs: &dyn Needs,
+) -> Vec<Option<Lifetime>> {
     let mut lifetimes: Vec<Option<Lifetime>> = vec![None; graph.values().len()];
     for (index, node) in graph.nodes().iter().enumerate() {
         let output = node.output.index();
-        if roots[output] == node.output {
+        let part_of = needs.part_of(graph, node);
+        if roots[output] == node.output && part_of.is_none() {
             lifetimes[output] = Some(Lifetime { first: index, last: index });
         }
+        let last = part_of.unwrap_or(index);
         for id in &node.inputs {
             if let Some(lifetime) = &mut lifetimes[roots[id.index()].index()] {
-                lifetime.last = index;
+                lifetime.last = lifetime.last.max(last);
             }
         }
     }

@@ -53,6 +53,13 @@ pub trait Needs {
 
     /// Bytes of scratch memory that the node needs while it runs.
     fn scratch_bytes(&self, graph: &Graph, node: &Node) -> usize;
+
+    /// The position of the later node whose kernel computes this one too and keeps its output to
+    /// itself. That output has no place, and what this node reads is kept until then.
+    fn part_of(&self, graph: &Graph, node: &Node) -> Option<usize> {
+        let _ = (graph, node);
+        None
+    }
 }
 
 /// Where every value and every node's scratch memory lies.
@@ -80,7 +87,7 @@ impl Plan {
     pub fn new(graph: &Graph, needs: &dyn Needs) -> Result<Self, PlanError> {
         let roots = roots(graph, needs);
         let (mut places, copies) = fixed_places(graph, &roots);
-        let lifetimes = lifetime::of_roots(graph, &roots);
+        let lifetimes = lifetime::of_roots(graph, &roots, needs);
         let mut requests = Vec::new();
         for (index, lifetime) in lifetimes.iter().enumerate() {
             let id = ValueId(index as u32);
@@ -187,7 +194,7 @@ mod tests {
         let graph = chain();
         let plan = Plan::new(&graph, &TestNeeds).unwrap();
         let roots = roots(&graph, &TestNeeds);
-        let lifetimes = lifetime::of_roots(&graph, &roots);
+        let lifetimes = lifetime::of_roots(&graph, &roots, &TestNeeds);
         let mut live: Vec<(Lifetime, Region)> = Vec::new();
         for (index, lifetime) in lifetimes.iter().enumerate() {
             if let (Some(lifetime), Place::Arena(region)) = (lifetime, plan.places[index]) {
@@ -225,5 +232,41 @@ mod tests {
         };
         assert_eq!(place("first"), place("view"));
         assert_eq!(place("first"), place("skip"));
+    }
+
+    /// Node 1 is computed with node 2, and the rest as in [`TestNeeds`].
+    struct Joined;
+
+    impl Needs for Joined {
+        fn view_of(&self, graph: &Graph, node: &Node) -> Option<usize> {
+            TestNeeds.view_of(graph, node)
+        }
+
+        fn scratch_bytes(&self, graph: &Graph, node: &Node) -> usize {
+            TestNeeds.scratch_bytes(graph, node)
+        }
+
+        fn part_of(&self, graph: &Graph, node: &Node) -> Option<usize> {
+            (node.output == graph.nodes()[1].output).then_some(2)
+        }
+    }
+
+    #[test]
+    fn what_is_computed_later_keeps_its_inputs_and_has_no_place() {
+        let mut b = Builder::new("joined");
+        let x = b.input("x", Rate::Frame, TensorType::f32([4, 100]));
+        let mut y = x;
+        for name in ["first", "inside", "last"] {
+            y = b.activation(name, y, Activation::Relu).unwrap();
+        }
+        let done = b.activation("done", y, Activation::Tanh).unwrap();
+        let graph = b.finish(&[("done", done)]);
+        let place = |plan: &Plan, index: usize| plan.places[graph.nodes()[index].output.index()];
+        let plan = Plan::new(&graph, &Joined).unwrap();
+        assert_eq!(place(&plan, 1), Place::Nowhere);
+        let (Place::Arena(first), Place::Arena(last)) = (place(&plan, 0), place(&plan, 2)) else {
+            panic!("both lie in the arena");
+        };
+        assert!(!overlap(&first, &last), "one is read while the other is written");
     }
 }

@@ -289,6 +289,21 @@ pub(crate) unsafe fn store_lanes<S: Simd>(s: S, p: *mut f32, lanes: usize, v: S:
     }
 }
 
+/// The `lanes` floats at `p`, and zero in the other lanes.
+///
+/// # Safety
+/// `lanes` floats at `p` are readable.
+#[inline(always)]
+pub(crate) unsafe fn load_lanes<S: Simd>(s: S, p: *const f32, lanes: usize) -> S::V {
+    if lanes == S::LANES {
+        // SAFETY: the caller's contract, for all lanes.
+        unsafe { s.load(p) }
+    } else {
+        // SAFETY: the caller's contract.
+        unsafe { s.load_partial(p, lanes) }
+    }
+}
+
 /// The `lanes` floats of `x` from `start` on, and zero in the other lanes.
 #[inline(always)]
 fn read_lanes<S: Simd>(s: S, x: &[f32], start: usize, lanes: usize) -> S::V {

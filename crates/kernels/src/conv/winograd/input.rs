@@ -15,17 +15,16 @@ trait Pixels {
     fn at(&self, i: usize, j: usize) -> *const f32;
 }
 
-/// A tile within the picture.
+/// A tile within the picture: where its rows begin.
 struct Inside {
-    start: *const f32,
-    row_stride: usize,
+    rows: [*const f32; MAX_IN],
     stride: usize,
 }
 
 impl Pixels for Inside {
     #[inline(always)]
     fn at(&self, i: usize, j: usize) -> *const f32 {
-        self.start.wrapping_add(i * self.row_stride + j * self.stride)
+        self.rows[i].wrapping_add(j * self.stride)
     }
 }
 
@@ -65,7 +64,7 @@ impl<T: Transform, W: Words> Task<'_, T, W> {
     /// B^T d B of one tile, for every channel, into place `slot` of the inputs.
     #[inline(always)]
     pub(super) fn transform_input<S: Simd>(&self, s: S, slot: usize, tile: usize) {
-        let (shape, stride) = (self.job.shape, self.job.x_stride);
+        let (shape, pixels) = (self.job.shape, self.job.x);
         let place = self.tiles.place(T::OUT, tile);
         // Above or left of the picture the difference wraps to a number beyond its size.
         let y = place.y.wrapping_sub(shape.padding.top);
@@ -73,23 +72,24 @@ impl<T: Transform, W: Words> Task<'_, T, W> {
         let first_row = place.picture * shape.height;
         let inside = |at: usize, size: usize| at < size && at + T::IN <= size;
         if shape.upsample == 1 && inside(y, shape.height) && inside(x, shape.width) {
-            let row_stride = shape.width * stride;
-            let start = ((first_row + y) * shape.width + x) * stride;
-            let base = self.job.x[start..].as_ptr();
-            self.prefetch_pixels(s, base.wrapping_add(AHEAD * T::OUT * stride), row_stride);
-            self.transform_pixels(s, slot, &Inside { start: base, row_stride, stride });
+            let mut inside = Inside { rows: [std::ptr::null(); MAX_IN], stride: pixels.stride() };
+            for (i, row) in inside.rows[..T::IN].iter_mut().enumerate() {
+                *row = pixels.at(first_row + y + i, x);
+            }
+            self.prefetch_pixels(s, &inside);
+            self.transform_pixels(s, slot, &inside);
         } else {
             self.transform_pixels(s, slot, &Scattered(self.pixels(first_row, y, x)));
         }
     }
 
-    /// Asks for the pixels from `start` on that the tile there adds to the one to its left. The
+    /// Asks for the pixels that a tile some way to the right adds to the one to its left. The
     /// hardware follows too few rows at once to do so itself.
     #[inline(always)]
-    fn prefetch_pixels<S: Simd>(&self, s: S, start: *const f32, row_stride: usize) {
-        let len = T::OUT * self.job.x_stride;
-        for i in 0..T::IN {
-            let row = start.wrapping_add(i * row_stride);
+    fn prefetch_pixels<S: Simd>(&self, s: S, tile: &Inside) {
+        let len = T::OUT * tile.stride;
+        for row in &tile.rows[..T::IN] {
+            let row = row.wrapping_add(AHEAD * len);
             for at in (0..len).step_by(LINE_BYTES / size_of::<f32>()) {
                 s.prefetch(row.wrapping_add(at));
             }
@@ -102,16 +102,16 @@ impl<T: Transform, W: Words> Task<'_, T, W> {
         let enlarge = upsample.trailing_zeros();
         let zeros = self.job.weights.zeros().as_ptr();
         let mut pixels = [[zeros; MAX_IN]; MAX_IN];
-        for (i, row) in pixels[..T::IN].iter_mut().enumerate() {
+        for (i, pixels) in pixels[..T::IN].iter_mut().enumerate() {
             let y = y.wrapping_add(i);
             if y >= height << enlarge {
                 continue;
             }
-            let start = (first_row + (y >> enlarge)) * width;
-            for (j, pixel) in row[..T::IN].iter_mut().enumerate() {
+            let row = first_row + (y >> enlarge);
+            for (j, pixel) in pixels[..T::IN].iter_mut().enumerate() {
                 let x = x.wrapping_add(j);
                 if x < width << enlarge {
-                    *pixel = self.job.x[(start + (x >> enlarge)) * self.job.x_stride..].as_ptr();
+                    *pixel = self.job.x.at(row, x >> enlarge);
                 }
             }
         }

@@ -6,26 +6,30 @@
 //! checkpoint in memory and on the way from it, and they are transformed anew at each use
 //! (`streamed`). Either way the epilogue is applied to the outputs while they are in registers.
 
+mod chain;
 mod choice;
 mod filter;
 mod input;
 mod near;
 mod output;
 mod product;
+mod rows;
 mod streamed;
 mod tiles;
 mod transform;
 mod weights;
 
+pub use chain::{Chain, Link, MAX_LINKS};
 pub use choice::{CONVOLUTIONS_VARIABLE, Convolutions, UnknownConvolutions};
 pub use weights::WinogradWeights;
 
 use super::ConvShape;
 use crate::gemm::micro::Words;
-use crate::gemm::{Epilogue, Precision, SendPointer, check_matrix};
+use crate::gemm::{Epilogue, Precision, check_matrix};
 use crate::isa::Isa;
 use crate::pool::Pool;
 use near::Blocks;
+use rows::Rows;
 use std::marker::PhantomData;
 use streamed::Stages;
 use tiles::{Layout, Tiles};
@@ -144,8 +148,15 @@ pub fn conv2d_winograd(
     epilogue.check(rows, shape.out_channels, shape.out_channels);
     let picture = shape.out_height() * shape.out_width();
     assert!(epilogue.batch_bias.is_none_or(|bias| bias.rows == picture), "a sample is a picture");
-    let out = SendPointer(out.as_mut_ptr());
-    let job = Job { shape, x, x_stride, weights, epilogue, out, out_stride };
+    let width = shape.out_width();
+    let job = Job {
+        shape,
+        weights,
+        epilogue,
+        x: Rows::whole(x.as_ptr(), shape.width, x_stride),
+        residual: residual_rows(epilogue, width),
+        out: Rows::whole(out.as_mut_ptr(), width, out_stride),
+    };
     if weights.is_streamed() {
         streamed::execute(pool, &job, &Stages::new(isa, threads, kind, precision, shape), scratch);
     } else {
@@ -165,12 +176,17 @@ const MOST_KEPT_CHANNELS: usize = 256;
 /// One convolution; lengths were checked by the public entry.
 struct Job<'a> {
     shape: &'a ConvShape,
-    x: &'a [f32],
-    x_stride: usize,
     weights: &'a WinogradWeights,
+    /// Its residual is `residual`.
     epilogue: &'a Epilogue<'a>,
-    out: SendPointer,
-    out_stride: usize,
+    x: Rows,
+    residual: Option<Rows>,
+    out: Rows,
+}
+
+/// The residual of a whole picture.
+fn residual_rows(epilogue: &Epilogue<'_>, width: usize) -> Option<Rows> {
+    epilogue.residual.map(|residual| Rows::whole(residual.values.as_ptr(), width, residual.stride))
 }
 
 /// What the steps of a task share.

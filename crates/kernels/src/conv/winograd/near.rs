@@ -4,10 +4,10 @@
 use super::product::{Ahead, Position, UNROLL};
 use super::tiles::{LINE, Layout, Tiles, aligned};
 use super::transform::{F2, F4, F4Enlarged, Transform};
-use super::{ConvShape, Job, Task, Winograd};
+use super::{ConvShape, Job, Task, Winograd, WinogradWeights};
+use crate::gemm::Precision;
 use crate::gemm::driver::part;
 use crate::gemm::micro::{Bf16Pairs, Floats, Words};
-use crate::gemm::{Precision, SendPointer};
 use crate::isa::{Isa, Simd, SimdOp, Variant, pick, pick_bf16, run, variants};
 use crate::pool::Pool;
 use std::marker::PhantomData;
@@ -38,42 +38,59 @@ const NEAR_BYTES: usize = 128 << 10;
 pub(super) fn execute(pool: &Pool, job: &Job<'_>, blocks: &Blocks, scratch: &mut [f32]) {
     let threads = pool.threads();
     let scratch = aligned(scratch, blocks.scratch_len(threads) - LINE);
-    let work = Work { job, blocks, scratch };
-    let task = match job.weights.precision() {
-        Precision::F32 => pick(VARIANTS, job.weights.isa()),
-        Precision::Bf16 => pick_bf16!(job.weights.isa(), block_of_pairs: Entry),
-    };
-    pool.run_numbered(blocks.tasks(), &|thread, index| task(&work, thread, index));
+    let block = entry(job.weights);
+    pool.run_numbered(blocks.tasks(), &|thread, index| {
+        block(&Piece {
+            job,
+            tiles: blocks.tiles,
+            layout: blocks.layout,
+            scratch: scratch.get().wrapping_add(thread * blocks.layout.thread_len()),
+            block: blocks.tiles_of(index),
+            panels: blocks.panels_of(index),
+        });
+    });
 }
 
-/// A convolution, how it is cut, and the scratch memory: one part for each thread.
-struct Work<'a> {
-    job: &'a Job<'a>,
-    blocks: &'a Blocks,
-    scratch: SendPointer,
+/// What a task computes: a block of tiles for a group of panels of outputs.
+pub(super) struct Piece<'a> {
+    pub job: &'a Job<'a>,
+    pub tiles: Tiles,
+    pub layout: Layout,
+    /// [`Layout::thread_len`] floats on a cache line, which this task alone uses.
+    pub scratch: *mut f32,
+    pub block: Range<usize>,
+    pub panels: Range<usize>,
 }
 
-type Entry = fn(&Work<'_>, usize, usize);
+pub(super) type Entry = fn(&Piece<'_>);
 
-static VARIANTS: &[Variant<Entry>] = variants!(block_of_floats: Entry);
-
-fn block_of_floats<S: Simd>(work: &Work<'_>, thread: usize, index: usize) {
-    block::<S, Floats>(work, thread, index);
-}
-
-fn block_of_pairs<S: Simd>(work: &Work<'_>, thread: usize, index: usize) {
-    block::<S, Bf16Pairs>(work, thread, index);
-}
-
-fn block<S: Simd, W: Words>(work: &Work<'_>, thread: usize, index: usize) {
-    match work.job.weights.kind() {
-        Winograd::F2 => run::<S, _>(Block::<F2, W>::new(work, thread, index)),
-        Winograd::F4 => run::<S, _>(Block::<F4, W>::new(work, thread, index)),
-        Winograd::F4Enlarged => run::<S, _>(Block::<F4Enlarged, W>::new(work, thread, index)),
+/// The function for pieces of a convolution with these weights.
+pub(super) fn entry(weights: &WinogradWeights) -> Entry {
+    match weights.precision() {
+        Precision::F32 => pick(VARIANTS, weights.isa()),
+        Precision::Bf16 => pick_bf16!(weights.isa(), block_of_pairs: Entry),
     }
 }
 
-/// A block of tiles and a group of panels of outputs.
+static VARIANTS: &[Variant<Entry>] = variants!(block_of_floats: Entry);
+
+fn block_of_floats<S: Simd>(piece: &Piece<'_>) {
+    block::<S, Floats>(piece);
+}
+
+fn block_of_pairs<S: Simd>(piece: &Piece<'_>) {
+    block::<S, Bf16Pairs>(piece);
+}
+
+fn block<S: Simd, W: Words>(piece: &Piece<'_>) {
+    match piece.job.weights.kind() {
+        Winograd::F2 => run::<S, _>(Block::<F2, W>::new(piece)),
+        Winograd::F4 => run::<S, _>(Block::<F4, W>::new(piece)),
+        Winograd::F4Enlarged => run::<S, _>(Block::<F4Enlarged, W>::new(piece)),
+    }
+}
+
+/// A piece with its types.
 struct Block<'a, T, W> {
     task: Task<'a, T, W>,
     tiles: Range<usize>,
@@ -81,12 +98,11 @@ struct Block<'a, T, W> {
 }
 
 impl<'a, T: Transform, W: Words> Block<'a, T, W> {
-    fn new(work: &Work<'a>, thread: usize, index: usize) -> Self {
-        let blocks = work.blocks;
-        let inputs = work.scratch.get().wrapping_add(thread * blocks.thread_len());
-        let products = inputs.wrapping_add(blocks.layout.chunk_len());
-        let task = Task::new(work.job, blocks.tiles, blocks.layout, inputs, products);
-        Self { task, tiles: blocks.tiles_of(index), panels: blocks.panels_of(index) }
+    fn new(piece: &Piece<'a>) -> Self {
+        let Piece { job, tiles, layout, scratch, .. } = *piece;
+        let products = scratch.wrapping_add(layout.chunk_len());
+        let task = Task::new(job, tiles, layout, scratch, products);
+        Self { task, tiles: piece.block.clone(), panels: piece.panels.clone() }
     }
 }
 
@@ -169,9 +185,7 @@ impl Blocks {
         let chunk = shape.in_channels.next_multiple_of(isa.lanes());
         let of_one = Layout::new(isa, kind, precision, chunk, 1, 1);
         let panels = shape.out_channels.div_ceil(of_one.product_row);
-        let tile_bytes =
-            of_one.positions * (of_one.input_row + of_one.product_row) * size_of::<f32>();
-        let groups = (BLOCK_BYTES / tile_bytes / isa.tile_rows()).clamp(1, MOST_ROW_GROUPS);
+        let groups = most_tiles(isa, &of_one) / isa.tile_rows();
         let cut = Cut { tiles: tiles.count, row_groups: groups, panels, threads, isa };
         let (blocks, groups) = cut.blocks_and_groups();
         let largest = tiles.count.div_ceil(blocks);
@@ -193,16 +207,18 @@ impl Blocks {
         part(self.panels, self.groups, task / self.blocks)
     }
 
-    /// Floats that one thread needs.
-    fn thread_len(&self) -> usize {
-        self.layout.chunk_len() + self.layout.products_len()
-    }
-
     pub fn scratch_len(&self, threads: usize) -> usize {
         // Any thread may claim a task, but a single one stays with the caller.
         let threads = if self.tasks() > 1 { threads } else { 1 };
-        threads * self.thread_len() + LINE
+        threads * self.layout.thread_len() + LINE
     }
+}
+
+/// Tiles in a block whose `layout` this is: whole rows of the micro-kernel's tile.
+pub(super) fn most_tiles(isa: Isa, layout: &Layout) -> usize {
+    let tile_bytes = layout.positions * (layout.input_row + layout.product_row) * size_of::<f32>();
+    let groups = BLOCK_BYTES / tile_bytes / isa.tile_rows();
+    groups.clamp(1, MOST_ROW_GROUPS) * isa.tile_rows()
 }
 
 /// What decides how a convolution is cut.

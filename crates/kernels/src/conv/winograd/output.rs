@@ -4,7 +4,7 @@ use super::Task;
 use super::tiles::Place;
 use super::transform::{Columns, MAX_IN, MAX_OUT, Transform};
 use crate::aligned::LINE_BYTES;
-use crate::gemm::epilogue::store_lanes;
+use crate::gemm::epilogue::{load_lanes, store_lanes};
 use crate::gemm::micro::Words;
 use crate::isa::{MAX_LANES, Simd, SimdOp};
 use crate::math::Activation;
@@ -34,13 +34,11 @@ impl<T: Transform, W: Words> Task<'_, T, W> {
         let last = (first + self.layout.product_row).min(job.shape.out_channels);
         let line = LINE_BYTES / size_of::<f32>();
         for y in place.y..(place.y + T::OUT).min(height) {
-            let row = (place.picture * height + y) * width;
-            for pixel in row + place.x..row + (place.x + T::OUT).min(width) {
-                for column in (first..last).step_by(line) {
-                    s.prefetch_far(job.out.get().wrapping_add(pixel * job.out_stride + column));
-                    if let Some(residual) = job.epilogue.residual {
-                        let at = pixel * residual.stride + column;
-                        s.prefetch_far(residual.values.as_ptr().wrapping_add(at));
+            let row = place.picture * height + y;
+            for x in place.x..(place.x + T::OUT).min(width) {
+                for rows in [Some(job.out), job.residual].into_iter().flatten() {
+                    for column in (first..last).step_by(line) {
+                        s.prefetch_far(rows.at(row, x).wrapping_add(column));
                     }
                 }
             }
@@ -52,17 +50,17 @@ impl<T: Transform, W: Words> Task<'_, T, W> {
     fn finish<S: Simd>(&self, s: S, place: Place, span: Span, tile: &Columns<T, [S::V; MAX_OUT]>) {
         let [height, width] = self.tiles.size;
         let bias = self.bias(s, place.picture, span);
-        let pixel = (place.picture * height + place.y) * width + place.x;
         let count = T::OUT.min(width - place.x);
         for i in 0..T::OUT.min(height - place.y) {
             // SAFETY: `transform_columns` sets all columns.
             let row = T::output(s, unsafe { tile.row(s.zero(), i) });
+            let y = place.picture * height + place.y + i;
             // The common case as one of its own, whose loops have a constant length.
             if count == T::OUT && span.lanes == S::LANES {
                 let span = Span { lanes: S::LANES, ..span };
-                self.finish_row(s, pixel + i * width, T::OUT, span, bias, row);
+                self.finish_row(s, [y, place.x], T::OUT, span, bias, row);
             } else {
-                self.finish_row(s, pixel + i * width, count, span, bias, row);
+                self.finish_row(s, [y, place.x], count, span, bias, row);
             }
         }
     }
@@ -82,12 +80,12 @@ impl<T: Transform, W: Words> Task<'_, T, W> {
         sum
     }
 
-    /// `count` pixels from `pixel` on, side by side.
+    /// `count` pixels from row y, column x on, side by side.
     #[inline(always)]
     fn finish_row<S: Simd>(
         &self,
         s: S,
-        pixel: usize,
+        [y, x]: [usize; 2],
         count: usize,
         span: Span,
         bias: S::V,
@@ -98,16 +96,19 @@ impl<T: Transform, W: Words> Task<'_, T, W> {
             *v = s.add(*v, bias);
         }
         activate(s, epilogue.pre, &mut row);
-        if let Some(residual) = epilogue.residual {
+        if let Some(residual) = self.job.residual {
+            let residual_row = residual.at(y, x).wrapping_add(span.start);
             for (j, v) in row[..count].iter_mut().enumerate() {
-                let start = (pixel + j) * residual.stride + span.start;
-                *v = s.add(*v, s.read(&residual.values[start..start + span.lanes]));
+                let start = residual_row.wrapping_add(j * residual.stride());
+                // SAFETY: the pixel's columns are inside the residual, which the public entry
+                // checked, and nobody writes them meanwhile.
+                *v = s.add(*v, unsafe { load_lanes(s, start, span.lanes) });
             }
         }
         activate(s, epilogue.post, &mut row);
+        let out_row = self.job.out.at(y, x).wrapping_add(span.start);
         for (j, &v) in row[..count].iter().enumerate() {
-            let start = (pixel + j) * self.job.out_stride + span.start;
-            let out = self.job.out.get().wrapping_add(start);
+            let out = out_row.wrapping_add(j * self.job.out.stride());
             // SAFETY: the pixel's columns are inside the output, which the public entry checked,
             // and this task alone writes this tile's columns of this panel.
             unsafe { store_lanes(s, out, span.lanes, v) };

@@ -92,6 +92,11 @@ impl Layout {
         self.positions * self.input_step
     }
 
+    /// Floats of both, as a thread needs them that takes tiles through all steps.
+    pub fn thread_len(&self) -> usize {
+        self.chunk_len() + self.products_len()
+    }
+
     /// Floats of the products.
     pub fn products_len(&self) -> usize {
         self.positions * self.product_step

@@ -51,6 +51,9 @@ pub struct Frame<'a> {
 pub enum StepSource {
     /// Compiled in.
     Fixed(Step),
+    /// Compiled in, but for the first two numbers of [`LIVE_INPUTS`] and the
+    /// latent of the frame before, which are as in a live frame.
+    Recurrent(Step),
     /// Inputs that change like the prompt: `timestep` `[1]`, and each number of
     /// [`LIVE_INPUTS`] as `[1, 1, 1, 1]`. The graph then also takes the latent
     /// of the frame before with every frame, as `previous`, and returns the
@@ -134,11 +137,26 @@ struct Numbers {
     memory: Option<(ValueId, [Factor; 2])>,
 }
 
+/// The inputs that a frame's memory takes.
+fn memory(b: &mut Builder, latent: [usize; 4]) -> (ValueId, [Factor; 2]) {
+    let previous = b.input("previous", Rate::Frame, TensorType::f32(latent));
+    let [keep, feedback, ..] = LIVE_INPUTS;
+    (previous, [keep, feedback].map(|name| number(b, name)))
+}
+
+fn number(b: &mut Builder, name: &str) -> Factor {
+    Factor::Value(b.input(name, Rate::Prompt, TensorType::f32([1, 1, 1, 1])))
+}
+
 impl Numbers {
     /// The timestep `[1]`, and the rest.
     fn new(b: &mut Builder, step: StepSource, latent: [usize; 4]) -> (ValueId, Self) {
         match step {
             StepSource::Fixed(step) => Self::fixed(b, step),
+            StepSource::Recurrent(step) => {
+                let (timestep, numbers) = Self::fixed(b, step);
+                (timestep, Self { memory: Some(memory(b, latent)), ..numbers })
+            }
             StepSource::Live => Self::live(b, latent),
         }
     }
@@ -153,12 +171,10 @@ impl Numbers {
     }
 
     fn live(b: &mut Builder, latent: [usize; 4]) -> (ValueId, Self) {
-        let previous = b.input("previous", Rate::Frame, TensorType::f32(latent));
         let timestep = b.input("timestep", Rate::Prompt, TensorType::f32([1]));
-        let number =
-            |name| Factor::Value(b.input(name, Rate::Prompt, TensorType::f32([1, 1, 1, 1])));
-        let [keep, feedback, signal, noise, scale, sample, output] = LIVE_INPUTS.map(number);
-        let memory = Some((previous, [keep, feedback]));
+        let memory = Some(memory(b, latent));
+        let [_, _, numbers @ ..] = LIVE_INPUTS;
+        let [signal, noise, scale, sample, output] = numbers.map(|name| number(b, name));
         (timestep, Self { signal, noise, scale, sample, output, memory })
     }
 

@@ -75,8 +75,9 @@ impl<'m> Networks<'m> {
             let (_, prompt) = self.result("prompt");
             given.extend(prompt);
         }
-        let outputs = self.run(name, &graph, &given);
-        given.extend(package_alone(name, &given));
+        let mut outputs = self.run(name, &graph, &given);
+        // A package does not repeat what it is given.
+        outputs.retain(|output, _| name == "frame" || !given.contains_key(output));
         let result = (given, outputs);
         self.known.insert(name, result.clone());
         result
@@ -111,18 +112,6 @@ fn components(name: &str) -> &'static [&'static str] {
     }
 }
 
-/// What a package's frame has more: how much of the picture's latent and of the
-/// one before goes into the result.
-fn package_alone(name: &str, given: &Tensors) -> Tensors {
-    if name != "frame" {
-        return Tensors::new();
-    }
-    let number = |value| Tensor::from_f32([1, 1, 1, 1], vec![value]).unwrap();
-    let previous = given["noise"].clone();
-    let more = [("keep", number(1.0)), ("feedback", number(0.0)), ("previous", previous)];
-    more.into_iter().map(|(name, x)| (name.to_owned(), x)).collect()
-}
-
 fn graph(model: &Model, name: &str) -> Graph {
     let factor = model.vae().unwrap().encoder_factor();
     let [height, width] = [SIDE / factor; 2];
@@ -148,7 +137,7 @@ fn frame_graph(model: &Model) -> Graph {
     let (unet, vae) = (model.unet().unwrap(), model.vae().unwrap());
     let (file, json) = model.json("scheduler", "scheduler_config.json").unwrap();
     let config = Config::parse(&file.display().to_string(), &json).unwrap();
-    let step = StepSource::Fixed(one_step(&config, None, STRENGTH).unwrap());
+    let step = StepSource::Recurrent(one_step(&config, None, STRENGTH).unwrap());
     let (height, width) = (SIDE, SIDE);
     frame::graph(&Frame { unet: &unet, vae: &vae, height, width, tokens: TOKENS, step }).unwrap()
 }
@@ -163,6 +152,7 @@ fn inputs(graph: &Graph) -> Tensors {
                 let ids = (0..count as i64).map(|i| if count == 1 { 9 } else { i * 637 % 49_000 });
                 Tensor::from_i64(ty.shape, ids.collect())
             }
+            ("keep" | "feedback", _) => Tensor::from_f32(ty.shape, vec![0.5; count]),
             ("timestep", _) => Tensor::from_f32(ty.shape, vec![499.0; count]),
             ("image", _) => Tensor::from_f32(ty.shape, (0..count).map(colour).collect()),
             _ => Tensor::from_f32(ty.shape, normal(count)),

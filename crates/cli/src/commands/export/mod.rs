@@ -226,7 +226,7 @@ fn export(
         emit::write(&path, &package, weights, options, &mut |p| bar.reach(p.done, p.total))
             .during(format_args!("cannot write {}", path.display()))?;
     for function in &summary.functions {
-        let unread = function.unread.iter().filter(|input| !parts::is_compiled_in(input));
+        let unread = function.unread.iter().filter(|input| !parts::is_frames_alone(input));
         for input in unread {
             console.note(format_args!("{}: nothing reads {input}: left out", part.name));
         }

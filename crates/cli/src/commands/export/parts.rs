@@ -2,10 +2,9 @@
 
 use laterna_diffusion::one_step;
 use laterna_diffusion::session::Size;
-use laterna_graph::{Graph, Patch, PatchError, rates};
+use laterna_graph::{Graph, PatchError, rates};
 use laterna_models::frame::{self, Frame, LIVE_INPUTS, StepSource};
 use laterna_models::{TextEncoder, VaeConfig};
-use laterna_tensor::Tensor;
 
 use super::{Args, Parts};
 use crate::error::{Cause, During, Failure};
@@ -108,10 +107,9 @@ fn frames(
     let (mut frames, mut prompt) = (Vec::new(), None);
     for size in sizes {
         let Size { width, height } = *size;
-        let step_source = StepSource::Live;
-        let frame = Frame { unet: &unet, vae, height, width, tokens, step: step_source };
+        let step = StepSource::Recurrent(step);
+        let frame = Frame { unet: &unet, vae, height, width, tokens, step };
         let graph = frame::graph(&frame).during(BUILD)?;
-        let graph = at_step(&graph, &step).during(BUILD)?;
         let halves = rates::split(&graph).during(BUILD)?;
         frames.push((function(size), halves.frame));
         prompt.get_or_insert(halves.prompt);
@@ -140,33 +138,10 @@ fn function(size: &Size) -> String {
     format!("size_{}", size::shown(size))
 }
 
-/// How much of a frame's latent is kept and how much of the one before is mixed
-/// in stay the caller's choice.
-const CHOSEN: [&str; 2] = ["keep", "feedback"];
-
-/// Whether a frame's graph has an input of this name that no package has: a
-/// number of the step, or one that only the frame reads.
-pub fn is_compiled_in(input: &str) -> bool {
-    input == "timestep" || LIVE_INPUTS.contains(&input)
-}
-
-/// The frame with its step's numbers compiled in.
-fn at_step(graph: &Graph, step: &frame::Step) -> Result<Graph, PatchError> {
-    let mut numbers: Vec<(&str, f32)> =
-        LIVE_INPUTS.into_iter().zip(step.live_values(0.0)).collect();
-    numbers.retain(|(name, _)| !CHOSEN.contains(name));
-    numbers.push(("timestep", step.timestep));
-    let mut patch = Patch::new(graph);
-    for &id in graph.inputs() {
-        let value = graph.value(id);
-        if let Some(&(_, number)) = numbers.iter().find(|(name, _)| **name == *value.name) {
-            let mut tensor = Tensor::zeros(value.ty.shape);
-            tensor.as_f32_mut().into_iter().flatten().for_each(|x| *x = number);
-            let constant = patch.constant(&value.name, tensor);
-            patch.replace(id, constant)?;
-        }
-    }
-    patch.apply()
+/// Whether the frame alone has an input of this name, which the split leaves with
+/// the prompt too.
+pub fn is_frames_alone(input: &str) -> bool {
+    LIVE_INPUTS.contains(&input)
 }
 
 impl Cause for PatchError {}

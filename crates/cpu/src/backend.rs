@@ -79,6 +79,11 @@ impl CpuBackend {
         self.machine.precision
     }
 
+    /// Whether the CPU has an instruction for products of operands that are rounded so.
+    pub fn has_products_of_its_own(&self) -> bool {
+        self.precision().has_products(self.isa())
+    }
+
     /// How 3x3 convolutions are computed.
     pub fn convolutions(&self) -> Convolutions {
         self.machine.convolutions

@@ -105,7 +105,11 @@ impl<'a> Constants<'a> {
             return Ok(packed.clone());
         }
         let Machine { isa, pool, .. } = self.machine;
-        let precision = self.precision([shape.inputs, shape.outputs]);
+        let mut precision = self.precision([shape.inputs, shape.outputs]);
+        if shape.taps > 1 {
+            // The rows of a window would each need a scale of their own.
+            precision = precision.without_int8(*isa);
+        }
         let packed = self.with_stored(id, |stored| {
             let read: ReadWeights<'_> = &|start, out| stored.read(start, out);
             PackedWeights::pack(*isa, pool, precision, shape, gated, read)
@@ -131,7 +135,7 @@ impl<'a> Constants<'a> {
         let machine = self.machine;
         let shape = self.graph.shape(id);
         let channels = [shape[0], shape[1]];
-        let precision = kind.rounding(self.precision(channels));
+        let precision = kind.rounding(machine.isa, self.precision(channels));
         let filters = self.with_stored(id, |stored| {
             let read: ReadWeights<'_> = &|start, out| stored.read(start, out);
             WinogradWeights::pack(machine.isa, &machine.pool, kind, precision, channels, read)

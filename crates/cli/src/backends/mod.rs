@@ -31,8 +31,9 @@ pub struct BackendArgs {
     /// LATERNA_CONVOLUTIONS says, or auto: each as is cheapest].
     #[arg(long, value_name = "WAY")]
     pub convolutions: Option<Convolutions>,
-    /// How the CPU rounds the operands of products: f32 (not at all) or bf16 (16 bits: up to half the
-    /// memory for weights, and faster on some CPUs).
+    /// How the CPU rounds the operands of products: f32 (not at all), bf16 (16 bits: up to half the
+    /// memory for weights, and faster on some CPUs) or int8 (8 bits where many channels are summed:
+    /// up to a quarter of the memory).
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub precision: Precision,
     /// The devices that `--backend coreml` may use: cpu, cpu-gpu, cpu-ne (the Neural Engine), all.
@@ -152,7 +153,7 @@ fn describe_cpu(args: &BackendArgs) -> Result<String, Failure> {
     let precision = match cpu.precision() {
         Precision::F32 => String::new(),
         // The instruction sums in another order, and other algorithms are then the cheapest.
-        other if cpu.isa().has_bf16_products() => format!(" in {other} by its own instruction"),
+        other if cpu.has_products_of_its_own() => format!(" in {other} by its own instruction"),
         other => format!(" in {other}"),
     };
     let (isa, threads) = (cpu.isa().name(), cpu.threads());

@@ -100,6 +100,7 @@ pub fn suffix(precision: Precision) -> &'static str {
     match precision {
         Precision::F32 => "",
         Precision::Bf16 => ".bf16",
+        Precision::Int8 => ".int8",
     }
 }
 

@@ -3,7 +3,7 @@
 use super::scores::KeyPanels;
 use super::{AttentionShape, Job};
 use crate::gemm::driver::part;
-use crate::gemm::micro::{Floats, Later, Product, RowPointers, multiply};
+use crate::gemm::micro::{Floats, Later, Product, RowPointers, Scales, multiply};
 use crate::isa::{MAX_LANES, MAX_TILE_ROWS, MAX_TILE_VECTORS, Simd, SimdOp};
 use crate::math::exp2_weight;
 use std::ops::Range;
@@ -144,6 +144,7 @@ impl Step<'_> {
                 a: &[a],
                 depth: self.keys.len(),
                 ahead: 0,
+                scales: Scales::NONE,
                 later: Later::NONE,
                 b: self.packed().wrapping_add(layout.value_row(self.keys.start, channel)),
                 init: if first { std::ptr::null() } else { sums.0.as_ptr() },

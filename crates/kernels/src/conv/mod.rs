@@ -17,7 +17,7 @@ pub use winograd::{
 
 use crate::gemm::driver::Gather;
 use crate::gemm::micro::RowPointers;
-use crate::gemm::{Epilogue, PackedWeights, multiply};
+use crate::gemm::{Epilogue, Operand, PackedWeights, multiply};
 use crate::isa::MAX_TILE_ROWS;
 use crate::pool::Pool;
 use std::ops::Range;
@@ -149,11 +149,12 @@ pub fn conv2d(
         "weights of the convolution {shape:?}"
     );
     assert!(shape.upsample.is_power_of_two(), "enlarged by a power of two: {shape:?}");
-    let (x, stride) = weights.words(pool, shape.pixels(), x, x_stride, scratch);
+    let Operand { words: x, stride, .. } =
+        weights.operand(pool, shape.pixels(), x, x_stride, scratch);
     let zeros = weights.zero_row();
     let in_words = ConvShape { in_channels: zeros.len(), ..*shape };
     let windows = Windows { shape: &in_words, x, stride, zeros };
-    multiply(pool, &windows, shape.out_rows(), weights, epilogue, out, out_stride);
+    multiply(pool, &windows, None, shape.out_rows(), weights, epilogue, out, out_stride);
 }
 
 /// The windows of a picture: row r is the window of output pixel r.

@@ -3,10 +3,12 @@
 
 use super::epilogue::{Epilogue, Finish, TileBuffer};
 use super::layout::{PanelLayout, Panels, Precision};
-use super::micro::{Bf16Pairs, Floats, Later, Product, RowPointers, Words, multiply};
+use super::micro::{
+    Bf16Pairs, Floats, Later, Product, Quads, RowPointers, Scales, Words, multiply,
+};
 use super::pack::SendPointer;
 use crate::aligned::LINE_BYTES;
-use crate::isa::{MAX_TILE_ROWS, Simd, Variant, pick, pick_bf16, variants};
+use crate::isa::{MAX_TILE_ROWS, Simd, Variant, pick, pick_bf16, pick_int8, variants};
 use crate::pool::Pool;
 use std::ops::Range;
 
@@ -49,6 +51,8 @@ pub(crate) trait Gather: Sync {
 /// One product: `rows` of A by packed weights, to `out`.
 pub(crate) struct Job<'a> {
     pub gather: &'a dyn Gather,
+    /// What the sums of each row are multiplied by, if they are integers.
+    pub row_scales: Option<&'a [f32]>,
     pub weights: Panels<'a>,
     pub epilogue: &'a Epilogue<'a>,
     pub rows: usize,
@@ -114,6 +118,7 @@ pub(crate) fn execute(pool: &Pool, job: &Job<'_>) {
     let task = match job.weights.layout.precision {
         Precision::F32 => pick(TASKS, isa),
         Precision::Bf16 => pick_bf16!(isa, task_of_pairs: Entry),
+        Precision::Int8 => pick_int8!(isa, task_of_quads: Entry),
     };
     pool.run(job.split.row_blocks * job.split.panel_groups, &|index| task(job, index));
 }
@@ -129,6 +134,10 @@ fn task_of_floats<S: Simd>(job: &Job<'_>, index: usize) {
 
 fn task_of_pairs<S: Simd>(job: &Job<'_>, index: usize) {
     task::<S, Bf16Pairs>(job, index);
+}
+
+fn task_of_quads<S: Simd>(job: &Job<'_>, index: usize) {
+    task::<S, Quads>(job, index);
 }
 
 fn task<S: Simd, W: Words>(job: &Job<'_>, index: usize) {
@@ -265,14 +274,14 @@ impl TilePass<'_> {
         let out = job.out.get().wrapping_add(self.out_index());
         let buffer = (sums.as_mut_ptr(), width);
         let only_adds = whole && first && last && job.epilogue.only_adds();
-        let (mut init, init_stride) = match (only_adds, whole) {
-            (true, _) => (self.bias(), 0),
+        let (init, init_stride) = match (first, whole) {
+            (true, _) if W::IS_INTEGER => (job.weights.integers(self.panel)[0].as_ptr(), 0),
+            (true, _) if only_adds => (self.bias(), 0),
+            (true, _) => (std::ptr::null(), 0),
             (false, true) => (out.cast_const(), job.out_stride),
             (false, false) => (buffer.0.cast_const(), width),
         };
-        if first && !only_adds {
-            init = std::ptr::null();
-        }
+        let scales = if last { self.scales(only_adds) } else { Scales::NONE };
         let (add, add_stride) = if only_adds { self.residual() } else { (std::ptr::null(), 0) };
         let in_place = only_adds || whole && !last;
         let (c, c_stride) = if in_place { (out, job.out_stride) } else { buffer };
@@ -288,6 +297,7 @@ impl TilePass<'_> {
             init_stride,
             add,
             add_stride,
+            scales,
             c,
             c_stride,
             later: self.later,
@@ -314,6 +324,16 @@ impl TilePass<'_> {
     fn bias(&self) -> *const f32 {
         let bias = self.pass.job.epilogue.bias;
         bias.map_or(std::ptr::null(), |bias| bias[self.columns()].as_ptr())
+    }
+
+    /// What integer sums are multiplied by, and the bias if all that is left is to add.
+    fn scales(&self, only_adds: bool) -> Scales {
+        let Some(rows) = self.pass.job.row_scales else { return Scales::NONE };
+        Scales {
+            rows: rows[self.rows.clone()].as_ptr(),
+            columns: self.pass.job.weights.integers(self.panel)[1].as_ptr(),
+            bias: if only_adds { self.bias() } else { std::ptr::null() },
+        }
     }
 
     /// The residual of the tile and its stride, or null.

@@ -44,17 +44,40 @@ pub enum Precision {
     F32,
     /// To bfloat16, to nearest, ties to even: 8 bits of significand.
     Bf16,
+    /// To integers from -127 to 127 times a scale: one for each row of the input, the largest
+    /// magnitude there by 127, and one for each output of the weights.
+    Int8,
 }
 
 impl Precision {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::F32, Self::Bf16];
+    pub const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::Int8];
 
     /// Channels in a word of 32 bits.
     pub(crate) fn channels_per_word(self) -> usize {
         match self {
             Self::F32 => 1,
             Self::Bf16 => 2,
+            Self::Int8 => 4,
+        }
+    }
+
+    /// Whether this CPU has an instruction for products of such operands.
+    pub fn has_products(self, isa: Isa) -> bool {
+        match self {
+            Self::F32 => true,
+            Self::Bf16 => isa.has_bf16_products(),
+            Self::Int8 => isa.has_int8_products(),
+        }
+    }
+
+    /// What a kernel without integer products rounds to where int8 is asked for: bf16 if the CPU
+    /// multiplies it.
+    pub fn without_int8(self, isa: Isa) -> Self {
+        match self {
+            Self::Int8 if isa.has_bf16_products() => Self::Bf16,
+            Self::Int8 => Self::F32,
+            other => other,
         }
     }
 
@@ -63,6 +86,7 @@ impl Precision {
         match self {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
         }
     }
 }
@@ -75,7 +99,7 @@ impl fmt::Display for Precision {
 
 /// No such precision.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown precision `{0}`: known are f32, bf16")]
+#[error("unknown precision `{0}`: known are f32, bf16, int8")]
 pub struct UnknownPrecision(String);
 
 impl FromStr for Precision {
@@ -119,6 +143,20 @@ impl PanelLayout {
     pub fn len(&self) -> usize {
         let last = self.panels() - 1;
         self.panel_start(last) + self.depth() * self.panel_vectors(last) * self.lanes
+    }
+
+    /// Words of all that is packed.
+    pub fn data_len(&self) -> usize {
+        let of_outputs = match self.precision {
+            Precision::F32 | Precision::Bf16 => 0,
+            Precision::Int8 => 2 * self.panels() * self.panel_width(),
+        };
+        self.zeros_start() + self.shape.inputs + of_outputs
+    }
+
+    /// Where the row of zeros begins: behind the panels.
+    pub fn zeros_start(&self) -> usize {
+        self.len()
     }
 
     pub fn panels(&self) -> usize {
@@ -173,5 +211,13 @@ impl<'a> Panels<'a> {
         let width = layout.panel_vectors(panel) * layout.lanes;
         let start = layout.panel_start(panel);
         &self.data[start + k * width..start + layout.depth() * width]
+    }
+
+    /// What the sums of a panel's outputs begin with, as integers, and what they are multiplied by.
+    pub fn integers(&self, panel: usize) -> [&'a [f32]; 2] {
+        let (layout, width) = (&self.layout, self.layout.panel_width());
+        let begins = layout.zeros_start() + layout.shape.inputs;
+        let scales = begins + layout.panels() * width;
+        [begins, scales].map(|start| &self.data[start + panel * width..][..width])
     }
 }

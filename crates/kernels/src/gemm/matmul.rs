@@ -80,6 +80,7 @@ pub fn matmul(
         execute(
             pool,
             &Job {
+                row_scales: None,
                 gather: &Rows { x: &a[sample * rows * depth..], stride: depth },
                 weights: Panels { layout, data: packed },
                 epilogue: &Epilogue::default(),

@@ -1,6 +1,6 @@
 //! The one inner loop of this crate: a tile of C, a few rows by a few vectors, accumulated in
-//! registers over taps and channels. It reads words of 32 bits: an f32 each, or two bf16 of
-//! neighbouring channels, and so counts channels in words.
+//! registers over taps and channels. It reads words of 32 bits: an f32 each, or two bf16 or four
+//! bytes of neighbouring channels, and so counts channels in words.
 //!
 //! Rows of A are given by pointers, one set for each tap, so that a matrix product (one tap) and a
 //! convolution (a tap for each kernel position) are the same loop and A is never copied.
@@ -37,6 +37,8 @@ impl Later {
 pub(crate) trait Words: Copy {
     /// Channels in a word.
     const CHANNELS: usize;
+    /// Whether sums are integers, which become numbers only at the end.
+    const IS_INTEGER: bool = false;
     /// c + a b
     fn multiply_add<S: Simd>(s: S, a: S::V, b: S::V, c: S::V) -> S::V;
     /// Writes a vector of channels to the words at `p`, of any alignment.
@@ -44,6 +46,27 @@ pub(crate) trait Words: Copy {
     /// # Safety
     /// `LANES / CHANNELS` words at `p` are writable.
     unsafe fn store<S: Simd>(s: S, p: *mut f32, v: S::V);
+}
+
+/// Each word is four bytes of neighbouring channels, unsigned in A and signed in B; sums are 32-bit
+/// integers.
+#[derive(Clone, Copy)]
+pub(crate) struct Quads;
+
+impl Words for Quads {
+    const CHANNELS: usize = 4;
+    const IS_INTEGER: bool = true;
+
+    #[inline(always)]
+    unsafe fn store<S: Simd>(s: S, p: *mut f32, v: S::V) {
+        // SAFETY: the caller's contract.
+        unsafe { s.store_bytes(p, v) }
+    }
+
+    #[inline(always)]
+    fn multiply_add<S: Simd>(s: S, a: S::V, b: S::V, c: S::V) -> S::V {
+        s.dot_quads(a, b, c)
+    }
 }
 
 /// Each word is an f32.
@@ -84,6 +107,24 @@ impl Words for Bf16Pairs {
     }
 }
 
+/// What the integers of a tile are multiplied by to be numbers: the product of a row's and a
+/// column's, before what is added at the end.
+#[derive(Clone, Copy)]
+pub(crate) struct Scales {
+    /// One for each row.
+    pub rows: *const f32,
+    /// One for each column; null while the sums are to stay integers.
+    pub columns: *const f32,
+    /// Added then, one for each column; null for nothing.
+    pub bias: *const f32,
+}
+
+impl Scales {
+    /// The sums stay what they are.
+    pub const NONE: Self =
+        Self { rows: std::ptr::null(), columns: std::ptr::null(), bias: std::ptr::null() };
+}
+
 /// One product C = init + A B of a tile, with A by row pointers.
 #[derive(Clone, Copy)]
 pub(crate) struct Product<'a> {
@@ -104,6 +145,8 @@ pub(crate) struct Product<'a> {
     pub add: *const f32,
     /// Floats from one row of `add` to the next.
     pub add_stride: usize,
+    /// Of sums that are integers: what to multiply them by.
+    pub scales: Scales,
     /// C: rows of `vectors * LANES` floats.
     pub c: *mut f32,
     /// Floats from one row of C to the next.
@@ -117,7 +160,7 @@ pub(crate) struct Product<'a> {
 /// # Safety
 /// For every tap the first `rows` pointers of A have `depth` readable floats, B has
 /// `taps * depth * vectors * LANES` readable floats, C has `rows` writable rows, and `init` and `add`,
-/// unless null, as many readable ones.
+/// unless null, as many readable ones; `scales` has one for each of those rows and columns, or none.
 #[inline]
 pub(crate) unsafe fn multiply<S: Simd, W: Words>(
     s: S,
@@ -180,6 +223,10 @@ impl<W: Words, const ROWS: usize, const VECTORS: usize> SimdOp for Tile<'_, W, R
             tap.b = tap.b.wrapping_add(p.depth * width);
             tap.later = tap.later.after(1, p.depth);
         }
+        if W::IS_INTEGER && !p.scales.columns.is_null() {
+            // SAFETY: `multiply` requires as many scales as rows and columns.
+            unsafe { scale(s, &p.scales, &mut acc) };
+        }
         if !p.add.is_null() {
             for (i, row) in acc.iter_mut().enumerate() {
                 for (j, v) in row.iter_mut().enumerate() {
@@ -194,6 +241,32 @@ impl<W: Words, const ROWS: usize, const VECTORS: usize> SimdOp for Tile<'_, W, R
                 // SAFETY: `multiply` requires ROWS rows of VECTORS vectors in C.
                 unsafe { s.store(p.c.add(i * p.c_stride + j * S::LANES), *v) };
             }
+        }
+    }
+}
+
+/// acc = numbers of the integers, plus the bias.
+///
+/// # Safety
+/// There are ROWS scales of rows, VECTORS vectors of those of columns, and as many of the bias.
+#[inline(always)]
+unsafe fn scale<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    s: S,
+    scales: &Scales,
+    acc: &mut [[S::V; VECTORS]; ROWS],
+) {
+    for j in 0..VECTORS {
+        // SAFETY: the caller's contract.
+        let column = unsafe { s.load(scales.columns.add(j * S::LANES)) };
+        let bias = match scales.bias.is_null() {
+            true => s.zero(),
+            // SAFETY: the caller's contract.
+            false => unsafe { s.load(scales.bias.add(j * S::LANES)) },
+        };
+        for (i, row) in acc.iter_mut().enumerate() {
+            // SAFETY: the caller's contract.
+            let scale = s.mul(s.splat(unsafe { *scales.rows.add(i) }), column);
+            row[j] = s.fma(s.from_integers(row[j]), scale, bias);
         }
     }
 }

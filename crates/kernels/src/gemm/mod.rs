@@ -4,6 +4,7 @@
 pub(crate) mod bf16;
 pub(crate) mod driver;
 pub(crate) mod epilogue;
+pub(crate) mod int8;
 mod layout;
 mod matmul;
 pub(crate) mod micro;
@@ -13,6 +14,7 @@ pub mod reference;
 pub use epilogue::{BatchBias, Epilogue, Residual};
 pub use layout::{Precision, UnknownPrecision, WeightShape};
 pub use matmul::{MatmulShape, matmul, matmul_scratch_len};
+pub(crate) use pack::Operand;
 pub(crate) use pack::SendPointer;
 pub use pack::{PackedWeights, ReadWeights};
 
@@ -42,17 +44,19 @@ pub fn linear(
     out_stride: usize,
 ) {
     assert_eq!(weights.shape().taps, 1, "a linear layer has one tap");
-    let (x, stride) = weights.words(pool, rows, x, x_stride, scratch);
-    multiply(pool, &Rows { x, stride }, rows, weights, epilogue, out, out_stride);
+    let Operand { words: x, stride, scales } = weights.operand(pool, rows, x, x_stride, scratch);
+    multiply(pool, &Rows { x, stride }, scales, rows, weights, epilogue, out, out_stride);
 }
 
-/// out = epilogue(A W^T), where `gather` gives the rows of A in the words of `weights`.
+/// out = epilogue(A W^T), where `gather` gives the rows of A in the words of `weights`, and
+/// `row_scales` what the sums of each are multiplied by, if they are integers.
 ///
 /// # Panics
 /// When a slice is too short for its extents.
 pub(crate) fn multiply(
     pool: &Pool,
     gather: &dyn Gather,
+    row_scales: Option<&[f32]>,
     rows: usize,
     weights: &PackedWeights,
     epilogue: &Epilogue<'_>,
@@ -65,6 +69,7 @@ pub(crate) fn multiply(
         pool,
         &Job {
             gather,
+            row_scales,
             weights: weights.panels(),
             epilogue,
             rows,

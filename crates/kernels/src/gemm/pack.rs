@@ -2,6 +2,7 @@
 
 use super::bf16::{PairReader, to_pairs};
 use super::check_matrix;
+use super::int8::{self, QuadReader, Quads, to_quads};
 use super::layout::{PanelLayout, Panels, Precision, WeightShape};
 use crate::aligned::AlignedBuffer;
 use crate::isa::Isa;
@@ -16,8 +17,19 @@ const BLOCK: usize = 96;
 pub struct PackedWeights {
     shape: WeightShape,
     layout: PanelLayout,
-    /// The panels, and then a word of zeros for each input: the row that padding reads.
+    /// The panels, and then a word of zeros for each input: the row that padding reads. Of int8
+    /// then, for each output in the order of the panels, what its sums begin with, and what they are
+    /// multiplied by.
     data: AlignedBuffer,
+}
+
+/// An input in words.
+pub(crate) struct Operand<'a> {
+    pub words: &'a [f32],
+    /// Words from row to row.
+    pub stride: usize,
+    /// What the sums of each row are multiplied by, if they are integers.
+    pub scales: Option<&'a [f32]>,
 }
 
 /// Reads weights in their original order: `read(start, out)` fills `out` with the elements from
@@ -43,11 +55,16 @@ impl PackedWeights {
         let layout = PanelLayout::new(isa, precision, shape, gated);
         let pairs = PairReader { shape, read };
         let read_pairs: ReadWeights<'_> = &|start, out| pairs.read(start, out);
+        let quads = (precision == Precision::Int8).then(|| QuadReader::new(pool, shape, read));
+        let read_quads: ReadWeights<'_> = &|start, out| {
+            quads.as_ref().expect("made for this precision").read(start, out);
+        };
         let read = match precision {
             Precision::F32 => read,
             Precision::Bf16 => read_pairs,
+            Precision::Int8 => read_quads,
         };
-        let mut data = AlignedBuffer::zeroed(layout.len() + layout.shape.inputs);
+        let mut data = AlignedBuffer::zeroed(layout.data_len());
         let out = SendPointer(data.as_mut_ptr());
         pool.run(layout.panels(), &|panel| {
             let len = layout.depth() * layout.panel_vectors(panel) * layout.lanes;
@@ -57,6 +74,9 @@ impl PackedWeights {
             };
             pack_panel(&layout, panel, read, out);
         });
+        if let Some(quads) = &quads {
+            finish_quads(&layout, quads, &mut data);
+        }
         Self { shape, layout, data }
     }
 
@@ -106,28 +126,36 @@ impl PackedWeights {
         match self.precision() {
             Precision::F32 => 0,
             Precision::Bf16 => rows * self.layout.shape.inputs,
+            Precision::Int8 => int8::scratch_len(rows, self.layout.shape.inputs),
         }
     }
 
-    /// The input `[rows, inputs]` in the words that these weights are of, and the words from row to
-    /// row; `scratch` is where they lie if they are others.
-    pub(crate) fn words<'a>(
+    /// The input `[rows, inputs]` in the words that these weights are of; `scratch` is where they
+    /// lie if they are others.
+    pub(crate) fn operand<'a>(
         &self,
         pool: &Pool,
         rows: usize,
         x: &'a [f32],
         stride: usize,
         scratch: &'a mut [f32],
-    ) -> (&'a [f32], usize) {
+    ) -> Operand<'a> {
         let inputs = self.shape.inputs;
         check_matrix("x", x.len(), rows, inputs, stride);
         let needed = self.scratch_len(rows);
         assert!(scratch.len() >= needed, "scratch: {} floats of {needed}", scratch.len());
+        let extents = [rows, inputs];
+        let packed = self.layout.shape.inputs;
         match self.precision() {
-            Precision::F32 => (x, stride),
+            Precision::F32 => Operand { words: x, stride, scales: None },
             Precision::Bf16 => {
-                let words = to_pairs(self.isa(), pool, [rows, inputs], x, stride, scratch);
-                (words, self.layout.shape.inputs)
+                let words = to_pairs(self.isa(), pool, extents, x, stride, scratch);
+                Operand { words, stride: packed, scales: None }
+            }
+            Precision::Int8 => {
+                let Quads { words, scales } =
+                    to_quads(self.isa(), pool, extents, x, stride, scratch);
+                Operand { words, stride: packed, scales: Some(scales) }
             }
         }
     }
@@ -143,7 +171,22 @@ impl PackedWeights {
 
     /// A word of zeros for each input.
     pub(crate) fn zero_row(&self) -> &[f32] {
-        &self.data[self.data.len() - self.layout.shape.inputs..]
+        &self.data[self.layout.zeros_start()..][..self.layout.shape.inputs]
+    }
+}
+
+/// Writes what integer sums begin with and are multiplied by.
+fn finish_quads(layout: &PanelLayout, quads: &QuadReader<'_>, data: &mut [f32]) {
+    let (panels, rest) = data.split_at_mut(layout.zeros_start());
+    let (zeros, rest) = rest.split_at_mut(layout.shape.inputs);
+    zeros.fill(int8::ZEROS);
+    let width = layout.panel_width();
+    let (begins, scales) = rest.split_at_mut(layout.panels() * width);
+    for panel in 0..layout.panels() {
+        let lanes = layout.panel_vectors(panel) * layout.lanes;
+        let words = &panels[layout.panel_start(panel)..][..layout.depth() * lanes];
+        int8::begin_sums(words, &mut begins[panel * width..][..lanes]);
+        quads.panel_scales(layout, panel, &mut scales[panel * width..][..lanes]);
     }
 }
 

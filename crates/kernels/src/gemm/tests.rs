@@ -65,35 +65,38 @@ fn check(case: Case, isa: Isa, pool: &Pool) {
         residual: case.residual.then_some(Residual { values: &residual, stride: out_stride }),
         post: case.post,
     };
-    let mut want = vec![7.0; rows * out_stride];
-    let mut got = want.clone();
-    reference::linear(
-        rows, &x, x_stride, &weights, outputs, gated, &epilogue, &mut want, out_stride,
-    );
     let shape = WeightShape::linear(outputs, inputs);
-    let packed = PackedWeights::from_slice(isa, pool, Precision::F32, shape, gated, &weights);
-    linear(pool, rows, &x, x_stride, &packed, &epilogue, &mut [], &mut got, out_stride);
-    assert_close(&got, &want, sum_tolerance(inputs), &(isa, case));
+    for precision in Precision::ALL {
+        let x_seen = seen(precision, &x, x_stride, inputs);
+        let weights_seen = seen(precision, &weights, inputs, inputs);
+        let mut want = vec![7.0; rows * out_stride];
+        let mut got = want.clone();
+        reference::linear(
+            rows,
+            &x_seen,
+            x_stride,
+            &weights_seen,
+            outputs,
+            gated,
+            &epilogue,
+            &mut want,
+            out_stride,
+        );
+        let packed = PackedWeights::from_slice(isa, pool, precision, shape, gated, &weights);
+        let mut scratch = vec![f32::NAN; packed.scratch_len(rows)];
+        linear(pool, rows, &x, x_stride, &packed, &epilogue, &mut scratch, &mut got, out_stride);
+        assert_close(&got, &want, sum_tolerance(inputs), &(isa, precision, case));
+    }
+}
 
-    // In bf16 the same, of the rounded operands.
-    let [x_rounded, weights_rounded] = [&x, &weights].map(|values| bf16::rounded(values));
-    want.fill(7.0);
-    got.fill(7.0);
-    reference::linear(
-        rows,
-        &x_rounded,
-        x_stride,
-        &weights_rounded,
-        outputs,
-        gated,
-        &epilogue,
-        &mut want,
-        out_stride,
-    );
-    let packed = PackedWeights::from_slice(isa, pool, Precision::Bf16, shape, gated, &weights);
-    let mut scratch = vec![f32::NAN; packed.scratch_len(rows)];
-    linear(pool, rows, &x, x_stride, &packed, &epilogue, &mut scratch, &mut got, out_stride);
-    assert_close(&got, &want, sum_tolerance(inputs), &(isa, "bf16", case));
+/// Rows as products of a precision see the first `len` numbers of each.
+fn seen(precision: Precision, x: &[f32], stride: usize, len: usize) -> Vec<f32> {
+    let row = |row: &[f32]| match precision {
+        Precision::F32 => row.to_vec(),
+        Precision::Bf16 => bf16::rounded(row),
+        Precision::Int8 => int8::rounded(row, len),
+    };
+    x.chunks(stride).flat_map(row).collect()
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! AVX-512 F: sixteen lanes, thirty-two registers, masked loads and stores; and the same with the
-//! products of bf16 pairs.
+//! products of bf16 pairs, or of bytes.
 
 use super::{Simd, SimdOp};
 use std::arch::x86_64::*;
@@ -12,6 +12,10 @@ pub struct Avx512(());
 /// and no other would differ.
 #[derive(Clone, Copy, Debug)]
 pub struct Avx512Bf16(());
+
+/// Witness of AVX-512 VNNI beside it, for kernels of int8 products.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx512Vnni(());
 
 macro_rules! op {
     ($call:expr) => {
@@ -218,6 +222,39 @@ vectors!(Avx512Bf16: ["avx512f" "avx2" "fma" "avx512bf16"]
             let second = _mm512_cvtepu16_epi32(halves(self, second));
             _mm512_castsi512_ps(_mm512_or_si512(first, _mm512_slli_epi32::<16>(second)))
         })
+    }
+);
+
+vectors!(Avx512Vnni: ["avx512f" "avx2" "fma" "avx512vnni"]
+    #[inline(always)]
+    fn dot_quads(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        op!({
+            let [a, b, c] = [a, b, c].map(|v| _mm512_castps_si512(v));
+            _mm512_castsi512_ps(_mm512_dpbusd_epi32(c, a, b))
+        })
+    }
+
+    #[inline(always)]
+    fn add_integers(self, a: __m512, b: __m512) -> __m512 {
+        op!({
+            let sum = _mm512_add_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b));
+            _mm512_castsi512_ps(sum)
+        })
+    }
+
+    #[inline(always)]
+    fn from_integers(self, v: __m512) -> __m512 {
+        op!(_mm512_cvtepi32_ps(_mm512_castps_si512(v)))
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, p: *mut f32, v: __m512) {
+        // SAFETY: the caller's contract; `self` is the witness of AVX-512 F.
+        unsafe {
+            let rounded = _mm512_max_epi32(_mm512_cvtps_epi32(v), _mm512_set1_epi32(-127));
+            let bytes = _mm512_cvtsepi32_epi8(rounded);
+            _mm_storeu_si128(p.cast(), _mm_xor_si128(bytes, _mm_set1_epi8(i8::MIN)));
+        }
     }
 );
 

@@ -15,12 +15,12 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
-pub use avx512::{Avx512, Avx512Bf16};
+pub use avx512::{Avx512, Avx512Bf16, Avx512Vnni};
 #[cfg(target_arch = "aarch64")]
 pub use neon::Neon;
 pub use portable::Portable;
 
-use crate::gemm::bf16;
+use crate::gemm::{bf16, int8};
 use std::fmt;
 use std::str::FromStr;
 
@@ -112,6 +112,14 @@ impl Isa {
         false
     }
 
+    /// Whether this CPU has an instruction for [`Simd::dot_quads`] of this set's vectors.
+    pub fn has_int8_products(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self == Self::Avx512 && Avx512Vnni::detect().is_some();
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
     /// f32 lanes of one vector.
     pub fn lanes(self) -> usize {
         pick(SIZES, self)().expect("an Isa in use is available").lanes
@@ -198,6 +206,20 @@ macro_rules! pick_bf16 {
     }};
 }
 pub(crate) use pick_bf16;
+
+/// As `pick_bf16`, of a kernel of int8 products.
+macro_rules! pick_int8 {
+    ($isa:expr, $entry:ident : $function:ty) => {{
+        let isa: $crate::isa::Isa = $isa;
+        #[cfg(target_arch = "x86_64")]
+        let fast: Option<$function> =
+            isa.has_int8_products().then_some($entry::<$crate::isa::Avx512Vnni> as $function);
+        #[cfg(not(target_arch = "x86_64"))]
+        let fast: Option<$function> = None;
+        fast.unwrap_or_else(|| $crate::isa::pick($crate::isa::variants!($entry: $function), isa))
+    }};
+}
+pub(crate) use pick_int8;
 
 struct Sizes {
     lanes: usize,
@@ -314,6 +336,44 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn pack_pairs(self, first: Self::V, second: Self::V) -> Self::V {
         let (first, second) = (self.lanes(first), self.lanes(second));
         self.read(&std::array::from_fn::<_, MAX_LANES, _>(|i| bf16::pair(first[i], second[i])))
+    }
+    /// In each lane four bytes: c + a0 b0 + a1 b1 + a2 b2 + a3 b3, where those of `a` are unsigned,
+    /// those of `b` signed, and `c` and the sum are 32-bit integers that wrap around.
+    #[inline(always)]
+    fn dot_quads(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        let [a, b, c] = [a, b, c].map(|v| self.lanes(v).map(f32::to_bits));
+        self.read(&std::array::from_fn::<_, MAX_LANES, _>(|i| {
+            let bytes = a[i].to_le_bytes().into_iter().zip(b[i].to_le_bytes());
+            let sum: i32 = bytes.map(|(a, b)| i32::from(a) * i32::from(b as i8)).sum();
+            f32::from_bits(c[i].wrapping_add(sum as u32))
+        }))
+    }
+    /// The sum of 32-bit integers, which wraps around.
+    #[inline(always)]
+    fn add_integers(self, a: Self::V, b: Self::V) -> Self::V {
+        let [a, b] = [a, b].map(|v| self.lanes(v).map(f32::to_bits));
+        self.read(&std::array::from_fn::<_, MAX_LANES, _>(|i| {
+            f32::from_bits(a[i].wrapping_add(b[i]))
+        }))
+    }
+    /// The nearest f32 of 32-bit integers.
+    #[inline(always)]
+    fn from_integers(self, v: Self::V) -> Self::V {
+        let lanes = self.lanes(v).map(|lane| lane.to_bits() as i32 as f32);
+        self.read(&lanes)
+    }
+    /// Writes the nearest integers, ties to even and at most 127 away from zero, plus 128 as bytes
+    /// to the `LANES / 4` words at `p`, of any alignment. A NaN may become any.
+    ///
+    /// # Safety
+    /// `LANES / 4` words at `p` are writable.
+    #[inline(always)]
+    unsafe fn store_bytes(self, p: *mut f32, v: Self::V) {
+        let lanes = self.lanes(v);
+        for (i, &lane) in lanes[..Self::LANES].iter().enumerate() {
+            // SAFETY: the caller's contract.
+            unsafe { p.cast::<u8>().add(i).write(int8::byte(lane)) };
+        }
     }
     /// The lanes, and zeros.
     #[inline(always)]

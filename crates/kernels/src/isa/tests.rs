@@ -46,6 +46,40 @@ fn expect<S: Simd>(s: S, v: S::V, want: impl Fn(usize) -> f32) {
     }
 }
 
+/// Quads of bytes, and integers.
+struct Quads;
+
+impl SimdOp for Quads {
+    type Output = ();
+
+    fn eval<S: Simd>(self, s: S) {
+        let word = |bytes: [i32; 4]| f32::from_bits(u32::from_le_bytes(bytes.map(|b| b as u8)));
+        let number = |i: usize| i as i32 * 37 % 256;
+        let a: [[i32; 4]; MAX_LANES] =
+            std::array::from_fn(|i| std::array::from_fn(|j| number(4 * i + j)));
+        let b: [[i32; 4]; MAX_LANES] =
+            std::array::from_fn(|i| std::array::from_fn(|j| number(91 * i + 5 * j) - 128));
+        let c: [i32; MAX_LANES] = std::array::from_fn(|i| 1_000_003 * i as i32 - 7_000_000);
+        let c_bits = c.map(|c| f32::from_bits(c as u32));
+        let sum = s.dot_quads(s.read(&a.map(word)), s.read(&b.map(word)), s.read(&c_bits));
+        let expected = |i: usize| c[i] + (0..4).map(|j| a[i][j] * b[i][j]).sum::<i32>();
+        expect(s, s.from_integers(sum), |i| expected(i) as f32);
+        let twice = s.add_integers(sum, sum);
+        expect(s, s.from_integers(twice), |i| (2 * expected(i)) as f32);
+        for x in INPUTS.chunks(S::LANES) {
+            let mut words = [f32::from_bits(0x7777_7777); MAX_LANES];
+            // SAFETY: more words than a vector has.
+            unsafe { s.store_bytes(words.as_mut_ptr(), s.read(x)) };
+            let bytes: Vec<u8> =
+                words.iter().flat_map(|word| word.to_bits().to_le_bytes()).collect();
+            for (&byte, &x) in bytes.iter().zip(x) {
+                assert_eq!(byte, int8::byte(x), "{x}");
+            }
+            assert!(bytes[S::LANES..].iter().all(|&byte| byte == 0x77));
+        }
+    }
+}
+
 /// Pairs of bf16, whose first half is in the lower bits.
 struct Pairs;
 
@@ -90,6 +124,20 @@ fn pairs_of_bf16_match_their_definition() {
     }
     #[cfg(target_arch = "x86_64")]
     pairs::<Avx512Bf16>();
+}
+
+#[test]
+fn quads_of_bytes_match_their_definition() {
+    fn quads<S: Simd>() {
+        if let Some(s) = S::detect() {
+            s.vectorize(Quads);
+        }
+    }
+    for row in variants!(quads: fn()) {
+        (row.run)();
+    }
+    #[cfg(target_arch = "x86_64")]
+    quads::<Avx512Vnni>();
 }
 
 struct Tails;

@@ -108,6 +108,7 @@ fn cheapest(isa: Isa, precision: Precision, shape: &ConvShape) -> Option<Winogra
 
 /// In multiply-adds of a vector.
 fn direct_cost(isa: Isa, precision: Precision, shape: &ConvShape) -> usize {
+    let precision = precision.without_int8(isa);
     let products = shape.taps() * shape.in_channels * row_cost(isa, shape.out_channels);
     let products = products / channels_at_once(isa, precision);
     let finish = FINISH_COST * shape.out_channels.div_ceil(isa.lanes());
@@ -120,7 +121,7 @@ fn winograd_cost(isa: Isa, precision: Precision, kind: Winograd, shape: &ConvSha
     let [inputs, outputs] =
         [shape.in_channels, shape.out_channels].map(|channels| channels.div_ceil(isa.lanes()));
     let products = shape.in_channels * row_cost(isa, shape.out_channels);
-    let precision = kind.rounding(precision);
+    let precision = kind.rounding(isa, precision);
     let products = products / channels_at_once(isa, precision);
     let tile = products + OUTPUT_COST * outputs;
     let tiles = Tiles::new(kind, shape).count;
@@ -135,7 +136,7 @@ fn winograd_cost(isa: Isa, precision: Precision, kind: Winograd, shape: &ConvSha
 
 /// Channels that one multiply-add takes.
 fn channels_at_once(isa: Isa, precision: Precision) -> usize {
-    if isa.has_bf16_products() { precision.channels_per_word() } else { 1 }
+    if precision.has_products(isa) { precision.channels_per_word() } else { 1 }
 }
 
 /// Of one row of a product: its multiply-adds, and half of one more for reading the input that all

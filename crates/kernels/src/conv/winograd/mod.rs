@@ -69,8 +69,8 @@ impl Winograd {
 
     /// How operands are rounded where `asked` for. F(4x4, 3x3) of an enlarged input keeps f32: it
     /// would lose more than twice what the others do, and it has the fewest products.
-    pub fn rounding(self, asked: Precision) -> Precision {
-        if self == Self::F4Enlarged { Precision::F32 } else { asked }
+    pub fn rounding(self, isa: Isa, asked: Precision) -> Precision {
+        if self == Self::F4Enlarged { Precision::F32 } else { asked.without_int8(isa) }
     }
 
     /// Products for a tile.

@@ -69,6 +69,7 @@ pub(super) fn entry(weights: &WinogradWeights) -> Entry {
     match weights.precision() {
         Precision::F32 => pick(VARIANTS, weights.isa()),
         Precision::Bf16 => pick_bf16!(weights.isa(), block_of_pairs: Entry),
+        Precision::Int8 => unreachable!("`Winograd::rounding` never asks for it"),
     }
 }
 

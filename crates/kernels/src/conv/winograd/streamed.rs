@@ -42,6 +42,7 @@ pub(super) fn execute(pool: &Pool, job: &Job<'_>, stages: &Stages, scratch: &mut
     let Entries { gather, multiply } = match job.weights.precision() {
         Precision::F32 => pick(VARIANTS, isa)(),
         Precision::Bf16 => pick_bf16!(isa, of_pairs: EntriesFn)(),
+        Precision::Int8 => unreachable!("`Winograd::rounding` never asks for it"),
     };
     for stage in 0..stages.stages {
         let tiles = part(stages.tiles.count, stages.stages, stage);

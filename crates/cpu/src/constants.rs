@@ -135,7 +135,7 @@ impl<'a> Constants<'a> {
         let machine = self.machine;
         let shape = self.graph.shape(id);
         let channels = [shape[0], shape[1]];
-        let precision = kind.rounding(machine.isa, self.precision(channels));
+        let precision = self.precision(channels);
         let filters = self.with_stored(id, |stored| {
             let read: ReadWeights<'_> = &|start, out| stored.read(start, out);
             WinogradWeights::pack(machine.isa, &machine.pool, kind, precision, channels, read)

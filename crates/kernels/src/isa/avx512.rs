@@ -107,6 +107,19 @@ macro_rules! vectors {
             }
 
             #[inline(always)]
+            fn signed_bytes(self, v: __m512) -> [__m512; 4] {
+                op!({
+                    let v = _mm512_castps_si512(v);
+                    [
+                        _mm512_cvtepi32_ps(_mm512_srai_epi32::<24>(_mm512_slli_epi32::<24>(v))),
+                        _mm512_cvtepi32_ps(_mm512_srai_epi32::<24>(_mm512_slli_epi32::<16>(v))),
+                        _mm512_cvtepi32_ps(_mm512_srai_epi32::<24>(_mm512_slli_epi32::<8>(v))),
+                        _mm512_cvtepi32_ps(_mm512_srai_epi32::<24>(v)),
+                    ]
+                })
+            }
+
+            #[inline(always)]
             fn pair_first(self, pair: __m512) -> __m512 {
                 op!(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(pair))))
             }

@@ -348,6 +348,12 @@ pub trait Simd: Copy + Send + Sync + 'static {
             f32::from_bits(c[i].wrapping_add(sum as u32))
         }))
     }
+    /// The four signed bytes of each lane as f32.
+    #[inline(always)]
+    fn signed_bytes(self, v: Self::V) -> [Self::V; 4] {
+        let words = self.lanes(v).map(|lane| lane.to_bits().to_le_bytes());
+        std::array::from_fn(|at| self.read(&words.map(|bytes| f32::from(bytes[at] as i8))))
+    }
     /// The sum of 32-bit integers, which wraps around.
     #[inline(always)]
     fn add_integers(self, a: Self::V, b: Self::V) -> Self::V {

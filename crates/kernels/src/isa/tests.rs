@@ -66,6 +66,9 @@ impl SimdOp for Quads {
         expect(s, s.from_integers(sum), |i| expected(i) as f32);
         let twice = s.add_integers(sum, sum);
         expect(s, s.from_integers(twice), |i| (2 * expected(i)) as f32);
+        for (at, bytes) in s.signed_bytes(s.read(&b.map(word))).into_iter().enumerate() {
+            expect(s, bytes, |i| b[i][at] as f32);
+        }
         for x in INPUTS.chunks(S::LANES) {
             let mut words = [f32::from_bits(0x7777_7777); MAX_LANES];
             // SAFETY: more words than a vector has.

@@ -25,7 +25,7 @@ const LAG: usize = 2;
 const TILE_ROWS: usize = 4;
 
 /// Tasks that a band of one convolution gives each thread.
-const TASKS_PER_THREAD: usize = 3;
+const TASKS_PER_THREAD: usize = 1;
 
 /// A convolution of a chain.
 #[derive(Debug)]

@@ -7,6 +7,9 @@ use crate::gemm::micro::Words;
 use crate::isa::{Simd, SimdOp};
 use std::marker::PhantomData;
 
+/// Channels whose taps are whole words of bytes.
+const QUAD: usize = 4;
+
 /// Taps in a row of a filter.
 const SIDE: usize = 3;
 
@@ -14,8 +17,10 @@ const SIDE: usize = 3;
 pub(super) struct Filters<T, W> {
     pub channels: usize,
     pub vectors: usize,
-    /// `[channels, taps, vectors * LANES]`, or half as many words of two taps.
+    /// `[channels, taps, vectors * LANES]`, or half as many words of two taps, or a quarter of four.
     pub taps: *const f32,
+    /// Of taps that are bytes: what to multiply those of each output by.
+    pub byte_scales: Option<*const f32>,
     /// `[position, words of channels, vectors * LANES]` with `step` words from position to position.
     pub out: *mut f32,
     pub step: usize,
@@ -28,6 +33,14 @@ impl<T: Transform, W: Words> SimdOp for Filters<T, W> {
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
         let width = self.vectors * S::LANES;
+        if let Some(scales) = self.byte_scales {
+            for channel in (0..self.channels).step_by(QUAD) {
+                for column in (0..width).step_by(S::LANES) {
+                    self.transform_quad(s, channel, column, scales.wrapping_add(column));
+                }
+            }
+            return;
+        }
         for channel in (0..self.channels).step_by(W::CHANNELS) {
             let word = channel / W::CHANNELS;
             let taps = self.taps.wrapping_add(word * TAPS * width);
@@ -54,7 +67,13 @@ impl<T: Transform, W: Words> Filters<T, W> {
             // SAFETY: the channel has a vector here for each of its taps.
             *v = unsafe { s.load(taps.add(i * width)) };
         }
-        let columns = Self::columns(s, &g);
+        self.store(s, &g, out);
+    }
+
+    /// G g G^T to one vector at `out` for each position.
+    #[inline(always)]
+    fn store<S: Simd>(&self, s: S, g: &[S::V; TAPS], out: *mut f32) {
+        let columns = Self::columns(s, g);
         for i in (0..T::IN).filter(|&i| T::ABSENT != Some(i)) {
             let row = Self::row(s, &columns, i);
             for j in (0..T::IN).filter(|&j| T::ABSENT != Some(j)) {
@@ -85,6 +104,12 @@ impl<T: Transform, W: Words> Filters<T, W> {
                 g[(2 * i + 1) / TAPS][(2 * i + 1) % TAPS] = s.pair_second(word);
             }
         }
+        self.store_pair(s, &g, out);
+    }
+
+    /// As [`Filters::store`], of two channels.
+    #[inline(always)]
+    fn store_pair<S: Simd>(&self, s: S, g: &[[S::V; TAPS]; 2], out: *mut f32) {
         let columns = [Self::columns(s, &g[0]), Self::columns(s, &g[1])];
         for i in (0..T::IN).filter(|&i| T::ABSENT != Some(i)) {
             let rows = [Self::row(s, &columns[0], i), Self::row(s, &columns[1], i)];
@@ -92,6 +117,38 @@ impl<T: Transform, W: Words> Filters<T, W> {
                 let words = s.pack_pairs(rows[0][j], rows[1][j]);
                 // SAFETY: each position has a row of `vectors` vectors for each word of channels.
                 unsafe { s.store(out.add((i * T::IN + j) * self.step), words) };
+            }
+        }
+    }
+
+    /// As [`Filters::transform`], of four channels from `channel` on, whose taps are bytes, or of
+    /// those that are left.
+    #[inline(always)]
+    fn transform_quad<S: Simd>(&self, s: S, channel: usize, column: usize, scales: *const f32) {
+        let width = self.vectors * S::LANES;
+        let channels = QUAD.min(self.channels - channel);
+        let taps = self.taps.wrapping_add(channel * TAPS / QUAD * width + column);
+        // SAFETY: there is a scale for each output of the panel.
+        let scale = unsafe { s.load(scales) };
+        let mut g = [[s.zero(); TAPS]; QUAD];
+        for i in 0..(channels * TAPS).div_ceil(QUAD) {
+            // SAFETY: four channels have as many words as one has taps.
+            let word = unsafe { s.load(taps.add(i * width)) };
+            let four = s.signed_bytes(word);
+            for (at, byte) in (QUAD * i..).zip(four) {
+                g[at / TAPS][at % TAPS] = s.mul(byte, scale);
+            }
+        }
+        let out = self.out.wrapping_add(channel / W::CHANNELS * width + column);
+        if W::CHANNELS == 1 {
+            for (i, g) in g[..channels].iter().enumerate() {
+                self.store(s, g, out.wrapping_add(i * width));
+            }
+        } else {
+            let [first, second, third, fourth] = g;
+            self.store_pair(s, &[first, second], out);
+            if channels > 2 {
+                self.store_pair(s, &[third, fourth], out.wrapping_add(width));
             }
         }
     }

@@ -104,14 +104,16 @@ impl Winograd {
     }
 }
 
-/// Floats of scratch memory that [`conv2d_winograd`] needs with a pool of `threads`.
+/// Floats of scratch memory that [`conv2d_winograd`] needs with a pool of `threads` and filters
+/// packed for the precision that was `asked` for.
 pub fn winograd_scratch_len(
     isa: Isa,
     threads: usize,
     kind: Winograd,
-    precision: Precision,
+    asked: Precision,
     shape: &ConvShape,
 ) -> usize {
+    let precision = kind.rounding(isa, asked);
     match is_streamed(shape.out_channels, shape.in_channels) {
         true => Stages::new(isa, threads, kind, precision, shape).scratch_len(threads),
         false => Blocks::new(isa, threads, kind, precision, shape).scratch_len(threads),

@@ -189,7 +189,7 @@ impl<'a> Work<'a> {
         Task::new(self.job, self.stages.tiles, self.stages.layout, self.scratch.get(), products)
     }
 
-    /// The taps of a panel's filters from a channel on, which is an even one.
+    /// The taps of a panel's filters from a channel on, a multiple of four.
     fn taps(&self, panel: usize, channel: usize) -> *const f32 {
         let panels = self.job.weights.packed().panels();
         let word = channel * TAPS / panels.layout.precision.channels_per_word();
@@ -283,11 +283,17 @@ impl<T: Transform, W: Words> Multiplied<'_, T, W> {
     fn multiply<S: Simd>(&self, s: S, channels: Range<usize>) {
         let (task, layout) = (&self.task, &self.task.layout);
         let step = self.work.stages.filter_step;
-        let vectors = task.job.weights.packed().panels().layout.panel_vectors(self.panel);
+        let panels = task.job.weights.packed().panels();
+        let vectors = panels.layout.panel_vectors(self.panel);
+        let stored = panels.layout.precision;
         s.vectorize(Filters::<T, W> {
             channels: channels.len(),
             vectors,
             taps: self.work.taps(self.panel, channels.start),
+            byte_scales: match stored {
+                Precision::Int8 => Some(panels.integers(self.panel)[1].as_ptr()),
+                Precision::F32 | Precision::Bf16 => None,
+            },
             out: self.filters,
             step,
             kinds: PhantomData,
@@ -300,7 +306,7 @@ impl<T: Transform, W: Words> Multiplied<'_, T, W> {
             false => self.next_taps,
         };
         // The taps of as many channels again, a part of them at each position.
-        let taps_len = channels.len() * TAPS / W::CHANNELS * vectors * S::LANES;
+        let taps_len = channels.len() * TAPS / stored.channels_per_word() * vectors * S::LANES;
         let share = taps_len.div_ceil(T::IN * T::IN).next_multiple_of(LINE);
         let depth = channels.len().div_ceil(W::CHANNELS);
         let rounds = (depth / UNROLL).max(1);

@@ -13,12 +13,14 @@ pub(super) const TAPS: usize = 9;
 #[derive(Debug)]
 pub struct WinogradWeights {
     kind: Winograd,
+    /// Of the products' operands.
     precision: Precision,
     /// `[outputs, inputs]`
     channels: [usize; 2],
     is_streamed: bool,
     /// G g G^T of every filter g, as `[product, inputs, outputs]` in panels; or, where they are
-    /// streamed, the filters themselves as `[inputs, taps, outputs]`, rounded too.
+    /// streamed, the filters themselves as `[inputs, taps, outputs]`, rounded too: where int8 is
+    /// asked for, to that.
     packed: PackedWeights,
     /// The channels of a pixel beside the picture.
     zeros: Box<[f32]>,
@@ -26,7 +28,8 @@ pub struct WinogradWeights {
 
 impl WinogradWeights {
     /// Packs the filters that `read` gives, `[outputs, inputs, 3, 3]`, using every thread of
-    /// `pool`, and transforms them if they are few.
+    /// `pool`, and transforms them if they are few. The operands of products are rounded as
+    /// [`Winograd::rounding`] says of `asked`.
     ///
     /// # Panics
     /// When an extent is zero.
@@ -34,15 +37,17 @@ impl WinogradWeights {
         isa: Isa,
         pool: &Pool,
         kind: Winograd,
-        precision: Precision,
+        asked: Precision,
         [outputs, inputs]: [usize; 2],
         read: ReadWeights<'_>,
     ) -> Self {
         let is_streamed = is_streamed(outputs, inputs);
+        let precision = kind.rounding(isa, asked);
         let packed = match is_streamed {
             true => {
                 let shape = WeightShape { outputs, inputs: inputs * TAPS, taps: 1 };
-                PackedWeights::pack(isa, pool, precision, shape, false, read)
+                let stored = if asked == Precision::Int8 { asked } else { precision };
+                PackedWeights::pack(isa, pool, stored, shape, false, read)
             }
             false => pack_transformed(isa, pool, kind, precision, [outputs, inputs], read),
         };

@@ -64,6 +64,14 @@ impl<'a> Constants<'a> {
         self.machine.precision
     }
 
+    /// How the operands of attention are rounded: it has no weights, so that only a faster
+    /// instruction is worth it.
+    pub fn attention_precision(&self) -> Precision {
+        let Machine { isa, precision, .. } = *self.machine;
+        let rounded = precision.without_int8(isa);
+        if rounded.has_products(isa) { rounded } else { Precision::F32 }
+    }
+
     /// The minimal filtering that computes a convolution, or `None` for the direct kernel.
     pub fn winograd(&self, shape: &ConvShape) -> Option<Winograd> {
         let Machine { isa, convolutions, .. } = *self.machine;

@@ -159,7 +159,9 @@ impl Bench {
 
     fn attention(&self, name: &str, heads: usize, queries: usize, keys: usize) {
         let (batch, head_dim, causal) = (1, 64, false);
-        let shape = AttentionShape { batch, heads, queries, keys, head_dim, scale: 0.125, causal };
+        let (scale, precision) = (0.125, Precision::F32);
+        let shape =
+            AttentionShape { batch, heads, queries, keys, head_dim, scale, causal, precision };
         let stride = heads * head_dim;
         let [q, k, v] =
             [queries, keys, keys].map(|tokens| values(tokens * stride, 5 + tokens as u32));

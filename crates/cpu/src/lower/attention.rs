@@ -5,11 +5,18 @@ use laterna_kernels::Isa;
 use laterna_kernels::attention::{self, AttentionShape, Tokens};
 
 use super::Lowered;
+use super::product::suffix;
+use crate::constants::Constants;
 use crate::memory::Operands;
 use crate::program::{Kernel, Machine};
 
 /// Lowers scaled dot-product attention.
-pub fn attention(graph: &Graph, node: &Node, op: &op::Attention, isa: Isa) -> Lowered {
+pub fn attention(
+    graph: &Graph,
+    node: &Node,
+    op: &op::Attention,
+    constants: &Constants<'_>,
+) -> Lowered {
     let (q, k) = (graph.shape(node.inputs[0]), graph.shape(node.inputs[1]));
     let shape = AttentionShape {
         batch: q[0],
@@ -19,8 +26,9 @@ pub fn attention(graph: &Graph, node: &Node, op: &op::Attention, isa: Isa) -> Lo
         head_dim: q[2] / op.heads,
         scale: op.scale,
         causal: op.causal,
+        precision: constants.attention_precision(),
     };
-    let scratch_elements = attention::attention_scratch_len(isa, &shape);
+    let scratch_elements = attention::attention_scratch_len(constants.isa(), &shape);
     Lowered { scratch_elements, ..Lowered::plain(node, Attention(shape)) }
 }
 
@@ -28,7 +36,7 @@ struct Attention(AttentionShape);
 
 impl Kernel for Attention {
     fn name(&self, isa: Isa) -> String {
-        format!("attention.tiled.{isa}")
+        format!("attention.tiled{}.{isa}", suffix(self.0.precision))
     }
 
     fn run(&self, machine: &Machine, operands: &mut Operands<'_>) -> Result<(), RunError> {

@@ -87,7 +87,7 @@ fn lower(
         Op::MatMul { transpose_b } => {
             Ok(product::matmul(graph, node, *transpose_b, constants.isa()))
         }
-        Op::Attention(op) => Ok(attention::attention(graph, node, op, constants.isa())),
+        Op::Attention(op) => Ok(attention::attention(graph, node, op, constants)),
         Op::GroupNorm(norm) => Ok(norm::group_norm(graph, node, norm)),
         Op::LayerNorm { eps } => Ok(norm::layer_norm(node, *eps)),
         Op::Softmax => Ok(norm::softmax(graph, node)),

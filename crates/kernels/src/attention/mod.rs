@@ -12,9 +12,11 @@ mod scores;
 mod tile;
 
 use crate::aligned::LINE_BYTES;
+use crate::gemm::bf16::to_pairs;
 use crate::gemm::driver::part;
-use crate::gemm::{SendPointer, check_matrix};
-use crate::isa::{Isa, Simd, Variant, pick, variants};
+use crate::gemm::micro::{Bf16Pairs, Floats, Words};
+use crate::gemm::{Precision, SendPointer, check_matrix};
+use crate::isa::{Isa, Simd, Variant, pick, pick_bf16, variants};
 use crate::pool::Pool;
 use pack::{HeadLayout, pack_keys};
 use tile::attend;
@@ -42,6 +44,15 @@ pub struct AttentionShape {
     pub scale: f32,
     /// Query i attends only to keys 0..=i, as far as there are.
     pub causal: bool,
+    /// How queries, keys, weights and values are rounded before they are multiplied: f32 or bf16.
+    pub precision: Precision,
+}
+
+impl AttentionShape {
+    /// How operands are rounded: heads of an odd number of channels stay in f32.
+    pub(crate) fn rounding(&self) -> Precision {
+        if self.head_dim.is_multiple_of(2) { self.precision } else { Precision::F32 }
+    }
 }
 
 /// Tokens in memory: `[batch, tokens, heads * head_dim]` with `stride` floats from token to token,
@@ -57,7 +68,19 @@ pub struct Tokens<'a> {
 /// Floats of scratch memory that [`attention`] needs.
 pub fn attention_scratch_len(isa: Isa, shape: &AttentionShape) -> usize {
     let heads = shape.batch * shape.heads;
-    heads * HeadLayout::new(isa, shape).len() + LINE_BYTES / size_of::<f32>()
+    let packed = heads * HeadLayout::new(isa, shape).len();
+    packed + query_words(shape) + LINE_BYTES / size_of::<f32>()
+}
+
+/// Words that queries take where they are not read as they are.
+fn query_words(shape: &AttentionShape) -> usize {
+    match shape.rounding() {
+        Precision::F32 => 0,
+        other => {
+            let channels = shape.heads * shape.head_dim;
+            shape.batch * shape.queries * channels / other.channels_per_word()
+        }
+    }
 }
 
 /// out = softmax(scale * q k^T) v for every head.
@@ -80,29 +103,42 @@ pub fn attention(
     out_stride: usize,
 ) {
     let channels = shape.heads * shape.head_dim;
-    let (queries, keys) = (shape.batch * shape.queries, shape.batch * shape.keys);
+    let (tokens, keys) = (shape.batch * shape.queries, shape.batch * shape.keys);
     assert!(shape.keys > 0, "attention to no keys has no value");
-    check_matrix("q", q.values.len(), queries, channels, q.stride);
+    check_matrix("q", q.values.len(), tokens, channels, q.stride);
     check_matrix("k", k.values.len(), keys, channels, k.stride);
     check_matrix("v", v.values.len(), keys, channels, v.stride);
-    check_matrix("out", out.len(), queries, channels, out_stride);
+    check_matrix("out", out.len(), tokens, channels, out_stride);
     let needed = attention_scratch_len(isa, shape);
     assert!(scratch.len() >= needed, "scratch: {} floats of {needed}", scratch.len());
     let layout = HeadLayout::new(isa, shape);
     let start = scratch.as_ptr().align_offset(LINE_BYTES);
-    let packed = SendPointer(scratch[start..].as_mut_ptr());
-    pack_keys(pool, shape, &layout, k, v, packed);
+    let (packed, rest) = scratch[start..].split_at_mut(shape.batch * shape.heads * layout.len());
+    let packed = SendPointer(packed.as_mut_ptr());
+    let queries = match shape.rounding() {
+        Precision::F32 => q,
+        _ => {
+            let extents = [shape.batch * shape.queries, channels];
+            let values = to_pairs(isa, pool, extents, q.values, q.stride, rest);
+            Tokens { values, stride: channels / 2 }
+        }
+    };
+    pack_keys(isa, pool, shape, &layout, k, v, packed);
     let job = Job {
         shape,
         layout: &layout,
-        q,
+        queries,
         packed,
         out: SendPointer(out.as_mut_ptr()),
         out_stride,
         tiles: shape.queries.div_ceil(isa.tile_rows()),
         blocks: query_blocks(shape, isa, pool.threads()),
     };
-    let task = pick(TASKS, isa);
+    let task = match shape.rounding() {
+        Precision::F32 => pick(TASKS, isa),
+        Precision::Bf16 => pick_bf16!(isa, task_of_pairs: Entry),
+        Precision::Int8 => panic!("attention has no products of int8"),
+    };
     pool.run(shape.batch * shape.heads * job.blocks, &|index| task(&job, index));
 }
 
@@ -117,7 +153,8 @@ fn query_blocks(shape: &AttentionShape, isa: Isa, threads: usize) -> usize {
 pub(crate) struct Job<'a> {
     pub shape: &'a AttentionShape,
     pub layout: &'a HeadLayout,
-    pub q: Tokens<'a>,
+    /// In words, head by head.
+    pub queries: Tokens<'a>,
     /// A [`HeadLayout`] for each sample and head.
     pub packed: SendPointer,
     pub out: SendPointer,
@@ -129,12 +166,20 @@ pub(crate) struct Job<'a> {
 
 type Entry = fn(&Job<'_>, usize);
 
-static TASKS: &[Variant<Entry>] = variants!(task: Entry);
+static TASKS: &[Variant<Entry>] = variants!(task_of_floats: Entry);
 
-fn task<S: Simd>(job: &Job<'_>, index: usize) {
+fn task_of_floats<S: Simd>(job: &Job<'_>, index: usize) {
+    task::<S, Floats>(job, index);
+}
+
+fn task_of_pairs<S: Simd>(job: &Job<'_>, index: usize) {
+    task::<S, Bf16Pairs>(job, index);
+}
+
+fn task<S: Simd, W: Words>(job: &Job<'_>, index: usize) {
     let s = S::detect().expect("an entry is picked only for an available Isa");
     let (head, block) = (index / job.blocks, index % job.blocks);
-    attend(s, job, head, part(job.tiles, job.blocks, block));
+    attend::<S, W>(s, job, head, part(job.tiles, job.blocks, block));
 }
 
 #[cfg(test)]

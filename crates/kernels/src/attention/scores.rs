@@ -3,16 +3,17 @@
 
 use super::pack::HeadLayout;
 use super::tile::{KEY_BLOCK, Scores};
-use crate::gemm::micro::{RowPointers, step};
+use crate::gemm::micro::{RowPointers, Words, step_of};
 use crate::isa::{Simd, SimdOp};
+use std::marker::PhantomData;
 use std::ops::Range;
 
-/// Channels in one round of the inner loop.
+/// Words in one round of the inner loop.
 const UNROLL: usize = 4;
 
 /// scores = q k^T of a block of keys, padded to whole panels.
-pub(super) struct KeyPanels<'a> {
-    /// The queries: `layout.head_dim` channels each.
+pub(super) struct KeyPanels<'a, W> {
+    /// The queries: `layout.head_words` words of channels each.
     pub a: RowPointers,
     pub rows: usize,
     pub layout: &'a HeadLayout,
@@ -21,9 +22,10 @@ pub(super) struct KeyPanels<'a> {
     /// A head's packed keys and values.
     pub packed: *const f32,
     pub scores: &'a mut Scores,
+    pub words: PhantomData<W>,
 }
 
-impl SimdOp for KeyPanels<'_> {
+impl<W: Words> SimdOp for KeyPanels<'_, W> {
     type Output = ();
 
     #[inline(always)]
@@ -40,7 +42,7 @@ impl SimdOp for KeyPanels<'_> {
     }
 }
 
-impl KeyPanels<'_> {
+impl<W: Words> KeyPanels<'_, W> {
     #[inline(always)]
     fn panels<S: Simd, const ROWS: usize>(&mut self, s: S) {
         let mut key = self.keys.start;
@@ -59,19 +61,19 @@ impl KeyPanels<'_> {
     #[inline(always)]
     fn panel<S: Simd, const ROWS: usize, const VECTORS: usize>(&mut self, s: S, key: usize) {
         let (a, b) = (self.a, self.packed.wrapping_add(self.layout.key_panel(key)));
-        let depth = self.layout.head_dim;
+        let depth = self.layout.head_words;
         let mut sums = [[s.zero(); VECTORS]; ROWS];
         let mut k = 0;
         while k + UNROLL <= depth {
             for u in 0..UNROLL {
-                // SAFETY: queries have `head_dim` channels, and so many rows has a packed panel.
-                unsafe { step(s, &a, k + u, b, &mut sums) };
+                // SAFETY: queries have `head_words` words, and so many rows has a packed panel.
+                unsafe { step_of::<S, W, ROWS, VECTORS>(s, &a, k + u, b, &mut sums) };
             }
             k += UNROLL;
         }
         while k < depth {
             // SAFETY: as above.
-            unsafe { step(s, &a, k, b, &mut sums) };
+            unsafe { step_of::<S, W, ROWS, VECTORS>(s, &a, k, b, &mut sums) };
             k += 1;
         }
         let out = self.scores.0[key - self.keys.start..].as_mut_ptr();

@@ -11,7 +11,8 @@ fn shape(
     head_dim: usize,
 ) -> AttentionShape {
     let scale = (head_dim as f32).powf(-0.5);
-    AttentionShape { batch, heads, queries, keys, head_dim, scale, causal: false }
+    let precision = Precision::F32;
+    AttentionShape { batch, heads, queries, keys, head_dim, scale, causal: false, precision }
 }
 
 /// q, k and v are parts of one buffer when the tokens are as many, else tensors with gaps.
@@ -35,6 +36,19 @@ fn check(shape: AttentionShape, magnitude: f32, isa: Isa, pool: &Pool) {
     // Errors of a score grow with its size, and the exponential passes them on.
     let tolerance = 2e-6 * (1.0 + magnitude * magnitude);
     assert_close(&got, &want, tolerance, &(isa, shape));
+
+    got.fill(7.0);
+    let shape = AttentionShape { precision: Precision::Bf16, ..shape };
+    let mut scratch = vec![f32::NAN; attention_scratch_len(isa, &shape)];
+    attention(isa, pool, &shape, q, k, v, &mut scratch, &mut got, out_stride);
+    assert_close(&got, &want, bf16_tolerance(magnitude), &(isa, shape));
+}
+
+/// Values and their weights are rounded by at most a 256th of them, and so are the operands of the
+/// scores, whose errors the exponential passes on: a score is a sum that is divided by the root of
+/// its length.
+fn bf16_tolerance(magnitude: f32) -> f32 {
+    2e-2 * magnitude.max(1.0) * (1.0 + magnitude * magnitude / 4.0)
 }
 
 #[test]

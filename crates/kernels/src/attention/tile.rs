@@ -3,9 +3,10 @@
 use super::scores::KeyPanels;
 use super::{AttentionShape, Job};
 use crate::gemm::driver::part;
-use crate::gemm::micro::{Floats, Later, Product, RowPointers, Scales, multiply};
+use crate::gemm::micro::{Later, Product, RowPointers, Scales, Words, multiply};
 use crate::isa::{MAX_LANES, MAX_TILE_ROWS, MAX_TILE_VECTORS, Simd, SimdOp};
 use crate::math::exp2_weight;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Keys of one block: a multiple of every panel width. Scores of a tile stay in the first-level
@@ -16,7 +17,7 @@ pub(crate) const KEY_BLOCK: usize = 256;
 const MAX_QUERIES: usize = super::TILES_PER_TASK * MAX_TILE_ROWS;
 
 /// Attends the given tiles of queries of one head (counted over the batch).
-pub(crate) fn attend<S: Simd>(s: S, job: &Job<'_>, head: usize, tiles: Range<usize>) {
+pub(crate) fn attend<S: Simd, W: Words>(s: S, job: &Job<'_>, head: usize, tiles: Range<usize>) {
     let first = part(job.shape.queries, job.tiles, tiles.start).start;
     let mut state = State { max: [f32::NEG_INFINITY; MAX_QUERIES], sum: [0.0; MAX_QUERIES] };
     let mut scores = Scores([0.0; MAX_TILE_ROWS * KEY_BLOCK]);
@@ -32,7 +33,7 @@ pub(crate) fn attend<S: Simd>(s: S, job: &Job<'_>, head: usize, tiles: Range<usi
             let last = keys.end == visible_keys(job.shape, &queries);
             let step = Step { job, head, queries, keys, last };
             let (max, sum) = (&mut state.max[local.clone()], &mut state.sum[local]);
-            step.run(s, &mut scores, &mut sums, max, sum);
+            step.run::<S, W>(s, &mut scores, &mut sums, max, sum);
         }
     }
 }
@@ -67,7 +68,7 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    fn run<S: Simd>(
+    fn run<S: Simd, W: Words>(
         &self,
         s: S,
         scores: &mut Scores,
@@ -75,18 +76,20 @@ impl Step<'_> {
         max: &mut [f32],
         sum: &mut [f32],
     ) {
-        self.scores(s, scores);
+        self.scores::<S, W>(s, scores);
         let mut factors = [0.0; MAX_TILE_ROWS];
         let keys = self.keys.len();
         // Query i sees the keys up to i.
         let diagonal = self.job.shape.causal.then_some((self.queries.start, self.keys.start));
-        s.vectorize(Softmax { scores, keys, diagonal, max, sum, factors: &mut factors });
+        let factors_out = &mut factors;
+        let words = PhantomData::<W>;
+        s.vectorize(Softmax { scores, keys, diagonal, max, sum, factors: factors_out, words });
         // The sums so far are scaled to the new maximum, and the final ones divided by their sum.
         let mut finals = [1.0; MAX_TILE_ROWS];
         if self.last {
             finals.iter_mut().zip(sum).for_each(|(factor, sum)| *factor = 1.0 / *sum);
         }
-        self.add_values(s, scores, sums, &factors, &finals);
+        self.add_values::<S, W>(s, scores, sums, &factors, &finals);
     }
 
     fn rows(&self) -> usize {
@@ -98,32 +101,34 @@ impl Step<'_> {
         self.job.packed.get().wrapping_add(self.head * self.job.layout.len())
     }
 
-    /// Index of the first channel of this head of a query, for tokens with the given stride.
-    fn position(&self, query: usize, stride: usize) -> usize {
-        let AttentionShape { heads, queries, head_dim, .. } = *self.job.shape;
-        (self.head / heads * queries + query) * stride + self.head % heads * head_dim
+    /// Where this head of a query begins, for tokens with the given stride and heads of `len`.
+    fn head_start(&self, query: usize, stride: usize, len: usize) -> usize {
+        let AttentionShape { heads, queries, .. } = *self.job.shape;
+        (self.head / heads * queries + query) * stride + self.head % heads * len
     }
 
     /// scores = q k^T of the block's keys, padded to whole panels.
-    fn scores<S: Simd>(&self, s: S, scores: &mut Scores) {
+    fn scores<S: Simd, W: Words>(&self, s: S, scores: &mut Scores) {
         let layout = self.job.layout;
-        let q = self.job.q;
+        let (queries, words) = (self.job.queries, layout.head_words);
         let mut a: RowPointers = [std::ptr::null(); MAX_TILE_ROWS];
         for (pointer, query) in a.iter_mut().zip(self.queries.clone()) {
-            *pointer = q.values[self.position(query, q.stride)..][..layout.head_dim].as_ptr();
+            let start = self.head_start(query, queries.stride, words);
+            *pointer = queries.values[start..][..words].as_ptr();
         }
-        s.vectorize(KeyPanels {
+        s.vectorize(KeyPanels::<W> {
             a,
             rows: self.rows(),
             layout,
             keys: self.keys.clone(),
             packed: self.packed(),
             scores,
+            words: PhantomData,
         });
     }
 
     /// out = (out * factors + weights v) * finals, where out counts as zero in the first block.
-    fn add_values<S: Simd>(
+    fn add_values<S: Simd, W: Words>(
         &self,
         s: S,
         weights: &Scores,
@@ -142,7 +147,7 @@ impl Step<'_> {
             }
             let product = Product {
                 a: &[a],
-                depth: self.keys.len(),
+                depth: self.keys.len().div_ceil(W::CHANNELS),
                 ahead: 0,
                 scales: Scales::NONE,
                 later: Later::NONE,
@@ -156,7 +161,7 @@ impl Step<'_> {
             };
             // SAFETY: rows of A are rows of the weights, which hold the block's keys; the panel's
             // rows of these keys were packed; the buffer holds a tile of any instruction set.
-            unsafe { multiply::<S, Floats>(s, self.rows(), width / S::LANES, product) };
+            unsafe { multiply::<S, W>(s, self.rows(), width / S::LANES, product) };
             s.vectorize(self.scale(sums, channel, width, columns, finals, Direction::Store));
         }
     }
@@ -171,15 +176,15 @@ impl Step<'_> {
         direction: Direction,
     ) -> Scale<'b> {
         let stride = self.job.out_stride;
-        let start = self.position(self.queries.start, stride) + channel;
+        let start = self.head_start(self.queries.start, stride, self.job.shape.head_dim) + channel;
         let out = self.job.out.get().wrapping_add(start);
         Scale { sums, width, columns, rows: self.rows(), factors, out, stride, direction }
     }
 }
 
-/// Turns each row of scores into weights 2^(score - max), and updates the row's maximum and sum;
+/// Turns each row of scores into words of weights 2^(score - max), and updates the row's maximum and sum;
 /// `factors` are those by which sums made with the old maximum are to be multiplied.
-struct Softmax<'a> {
+struct Softmax<'a, W> {
     scores: &'a mut Scores,
     keys: usize,
     /// For causal attention, the query of the first row and the key of the first column.
@@ -187,9 +192,10 @@ struct Softmax<'a> {
     max: &'a mut [f32],
     sum: &'a mut [f32],
     factors: &'a mut [f32; MAX_TILE_ROWS],
+    words: PhantomData<W>,
 }
 
-impl SimdOp for Softmax<'_> {
+impl<W: Words> SimdOp for Softmax<'_, W> {
     type Output = ();
 
     #[inline(always)]
@@ -206,10 +212,13 @@ impl SimdOp for Softmax<'_> {
             // Without any visible key so far there is nothing to scale, and inf - inf is avoided.
             let shift = s.splat(if max == f32::NEG_INFINITY { 0.0 } else { max });
             let mut total = s.zero();
-            for x in scores.chunks_exact_mut(S::LANES) {
-                let weight = exp2_weight(s, s.sub(s.read(x), shift));
+            for at in (0..width).step_by(S::LANES) {
+                let weight = exp2_weight(s, s.sub(s.read(&scores[at..]), shift));
                 total = s.add(total, weight);
-                s.write(x, weight);
+                let words = scores[at / W::CHANNELS..].as_mut_ptr();
+                // SAFETY: a vector's words lie no further than the scores that they are made of,
+                // which have all been read.
+                unsafe { W::store(s, words, weight) };
             }
             let factor = exp2_weight(s, s.sub(s.splat(self.max[row]), shift));
             s.write(&mut self.factors[row..=row], factor);
@@ -219,7 +228,7 @@ impl SimdOp for Softmax<'_> {
     }
 }
 
-impl Softmax<'_> {
+impl<W> Softmax<'_, W> {
     /// Makes the scores of keys that do not exist, or that a query must not see, minus infinity.
     /// For all rows before any is read, since reading right after is slow.
     #[inline(always)]

@@ -312,22 +312,6 @@ unsafe fn accumulate<S: Simd, W: Words, const ROWS: usize, const VECTORS: usize>
     }
 }
 
-/// acc[i] += a[i][k] * b[k], of floats.
-///
-/// # Safety
-/// As [`step_of`].
-#[inline(always)]
-pub(crate) unsafe fn step<S: Simd, const ROWS: usize, const VECTORS: usize>(
-    s: S,
-    rows: &RowPointers,
-    k: usize,
-    b: *const f32,
-    acc: &mut [[S::V; VECTORS]; ROWS],
-) {
-    // SAFETY: the caller's contract.
-    unsafe { step_of::<S, Floats, ROWS, VECTORS>(s, rows, k, b, acc) }
-}
-
 /// acc[i] += a[i][k] * b[k].
 ///
 /// # Safety

@@ -1,6 +1,7 @@
 //! From what the user calls a model to its configurations, its weights and
 //! what a session needs.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use laterna_models::{TextEncoder, UnetConfig, VaeConfig, Weights};
 use laterna_weights::{BuiltIn, Hub, HubName, Lora, ModelFolder, Precision, Progress};
 
 use crate::console::Console;
+use crate::digest::Digest;
 use crate::error::{During, Failure};
 use crate::networks;
 
@@ -129,6 +131,28 @@ impl Model {
     /// Its folder; that of the built-in one is nowhere on the disk.
     pub fn root(&self) -> &Path {
         self.folder.root()
+    }
+
+    /// What tells it from other models, and from itself before a file changed.
+    pub fn fingerprint(&self) -> String {
+        let mut digest = Digest::default();
+        let mut folders = vec![self.root().to_owned()];
+        while let Some(folder) = folders.pop() {
+            let mut entries: Vec<_> =
+                fs::read_dir(&folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
+            entries.sort();
+            for path in entries {
+                // Followed: the hub's cache holds links.
+                let Ok(about) = fs::metadata(&path) else { continue };
+                let changed = about.modified().map(|time| format!("{time:?}")).unwrap_or_default();
+                digest.update(format!("{} {} {changed}", path.display(), about.len()).into_bytes());
+                // Folders in folders of a model hold none of its weights.
+                if about.is_dir() && folder == self.root() {
+                    folders.push(path);
+                }
+            }
+        }
+        format!("{} {:016x}", self.root().display(), digest.value())
     }
 
     /// Whether the model has this component.

@@ -102,11 +102,11 @@ fn ways_of_computing_convolutions_agree() {
     }
 }
 
-/// Between a picture in bf16 and the same in f32, in dB.
-const MIN_PSNR_OF_BF16: f64 = 40.0;
+/// Between a picture whose operands are rounded and the same in f32, in dB.
+const MIN_PSNR_OF_ROUNDED: f64 = 40.0;
 
 #[test]
-fn bf16_paints_nearly_the_same_picture() {
+fn rounding_paints_nearly_the_same_picture() {
     let studio = Studio::new();
     // All convolutions direct, so that what is rounded does not depend on the CPU.
     let paint = |precision: &str| {
@@ -115,13 +115,50 @@ fn bf16_paints_nearly_the_same_picture() {
         succeed(&studio.arguments(&output, &how));
         pixels(&output)
     };
-    let found = psnr(&paint("bf16"), &paint("f32"), 1.0).expect("rounding changes a picture");
-    assert!(found >= MIN_PSNR_OF_BF16, "{found:.1} dB");
-    let shown = succeed(&["inspect", "--kernels", "unet", "--precision", "bf16"]);
-    assert!(shown.contains("gemm.bf16"), "{shown}");
+    let exact = paint("f32");
+    for precision in ["bf16", "int8"] {
+        let found = psnr(&paint(precision), &exact, 1.0).expect("rounding changes a picture");
+        assert!(found >= MIN_PSNR_OF_ROUNDED, "{precision}: {found:.1} dB");
+        let shown = succeed(&["inspect", "--kernels", "unet", "--precision", precision]);
+        assert!(shown.contains(&format!("gemm.{precision}")), "{shown}");
+    }
     let refused = laterna(&["inspect", "--precision", "fp8"]);
     assert_eq!(refused.status.code(), Some(2));
-    assert!(text(&refused.stderr).contains("f32, bf16"), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("f32, bf16, int8"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn a_precision_is_chosen_told_and_remembered() {
+    let studio = Studio::new();
+    let cache = tempfile::tempdir().unwrap();
+    let paint = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_laterna"))
+            .args(
+                studio.arguments(&studio.folder.path().join("auto.png"), &["--precision", "auto"]),
+            )
+            .env("XDG_CACHE_HOME", cache.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let told = text(&output.stderr);
+        let line = told.lines().find(|line| line.starts_with("precision "));
+        line.unwrap_or_else(|| panic!("it says what it chose: {told}")).to_owned()
+    };
+    let first = paint();
+    let known = ["precision f32:", "precision bf16:", "precision int8:"];
+    assert!(known.iter().any(|start| first.starts_with(start)), "{first}");
+    let file = cache.path().join("laterna/precision.json");
+    let remembered = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(paint(), first);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), remembered);
+    // What cannot be read is made anew.
+    std::fs::write(&file, "not JSON").unwrap();
+    assert_eq!(paint(), first);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), remembered);
+
+    let refused = laterna(&["inspect", "--kernels", "unet", "--precision", "auto"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("hint: name f32"), "{}", text(&refused.stderr));
 }
 
 #[test]

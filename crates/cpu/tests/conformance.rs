@@ -43,3 +43,22 @@ fn every_case_passes_in_bf16() {
         }
     }
 }
+
+/// An operand is rounded by at most half of a 127th of the largest in its row.
+const INT8_TOLERANCE: f32 = 1e-1;
+
+#[test]
+fn every_case_passes_in_int8() {
+    for isa in Isa::available() {
+        let options = CpuOptions {
+            threads: Some(2),
+            isa: Some(isa),
+            precision: Precision::Int8,
+            ..CpuOptions::default()
+        };
+        let backend = CpuBackend::new(options).unwrap();
+        if let Err(failures) = laterna_conformance::check_within(&backend, INT8_TOLERANCE) {
+            panic!("{isa}:\n{failures}");
+        }
+    }
+}

@@ -103,7 +103,12 @@ fn main() {
     let threads = std::env::var("LATERNA_BENCH_THREADS").ok().and_then(|n| n.parse().ok());
     let pool = threads.map_or_else(Pool::with_physical_cores, Pool::new);
     let budget = if full { Duration::from_millis(300) } else { Duration::ZERO };
-    let bench = Bench { peak: ceiling::measure_gflops(&pool, isa, budget), pool, isa, budget };
+    let bench = Bench {
+        peak: ceiling::measure_gflops(&pool, isa, Precision::F32, budget),
+        pool,
+        isa,
+        budget,
+    };
     println!("{isa}, {} threads, ceiling {:.0} GFLOP/s", bench.pool.threads(), bench.peak);
     for layer in LAYERS.iter().filter(|layer| layer.name.contains(filter)) {
         let size = if full { layer.size } else { [3, 5] };

@@ -1,8 +1,13 @@
 //! Measures the arithmetic ceiling of this machine: how many multiply-adds a pool's threads finish
 //! when nothing but the arithmetic units is in the way.
 
-use crate::isa::{Isa, MAX_LANES, Simd, SimdOp, Variant, pick, run, variants};
+use crate::gemm::Precision;
+use crate::gemm::micro::{Bf16Pairs, Floats, Quads, Words};
+use crate::isa::{
+    Isa, MAX_LANES, Simd, SimdOp, Variant, pick, pick_bf16, pick_int8, run, variants,
+};
 use crate::pool::Pool;
+use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
 /// Multiply-adds in flight: enough to cover the latency of every current core, few enough to stay
@@ -17,22 +22,30 @@ const ROUNDS: usize = 1 << 21;
 
 type Entry = fn(f32) -> f32;
 
-static CHAIN: &[Variant<Entry>] = variants!(chain: Entry);
+static CHAIN: &[Variant<Entry>] = variants!(floats: Entry);
 
-fn chain<S: Simd>(seed: f32) -> f32 {
-    run::<S, _>(Chains(seed))
+fn floats<S: Simd>(seed: f32) -> f32 {
+    run::<S, _>(Chains::<Floats>(seed, PhantomData))
 }
 
-struct Chains(f32);
+fn pairs<S: Simd>(seed: f32) -> f32 {
+    run::<S, _>(Chains::<Bf16Pairs>(seed, PhantomData))
+}
 
-impl SimdOp for Chains {
+fn quads<S: Simd>(seed: f32) -> f32 {
+    run::<S, _>(Chains::<Quads>(seed, PhantomData))
+}
+
+struct Chains<W>(f32, PhantomData<W>);
+
+impl<W: Words> SimdOp for Chains<W> {
     type Output = f32;
 
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) -> f32 {
-        // |factor| < 1 keeps the sums finite and out of the slow subnormal range.
+        // Small and not round, so that the sums stay finite and normal numbers.
         let factor = s.splat(0.5 + self.0 * 1e-3);
-        let term = s.splat(self.0);
+        let term = s.splat(self.0 * 1e-3);
         let mut memory = [1.0; CHAINS * MAX_LANES];
         for _ in 0..ROUNDS / INNER_ROUNDS {
             // From memory and back, as in the real kernels: it is on loads and stores that the
@@ -43,7 +56,7 @@ impl SimdOp for Chains {
             }
             for _ in 0..INNER_ROUNDS {
                 for sum in &mut sums {
-                    *sum = s.fma(*sum, factor, term);
+                    *sum = W::multiply_add(s, factor, term, *sum);
                 }
             }
             for (sum, x) in sums.iter().zip(memory.chunks_exact_mut(S::LANES)) {
@@ -54,15 +67,20 @@ impl SimdOp for Chains {
     }
 }
 
-/// The f32 ceiling of all threads of `pool` together, in GFLOP/s (a multiply-add is two
-/// operations): the best of repeated runs within `budget`, at least one.
+/// The ceiling of products of a precision of all threads of `pool` together, in GFLOP/s (a
+/// multiply-add is two operations): the best of repeated runs within `budget`, at least one.
 ///
 /// # Panics
 /// When `isa` is not available on this CPU.
-pub fn measure_gflops(pool: &Pool, isa: Isa, budget: Duration) -> f64 {
-    let entry = pick(CHAIN, isa);
+pub fn measure_gflops(pool: &Pool, isa: Isa, precision: Precision, budget: Duration) -> f64 {
+    let entry = match precision {
+        Precision::F32 => pick(CHAIN, isa),
+        Precision::Bf16 => pick_bf16!(isa, pairs: Entry),
+        Precision::Int8 => pick_int8!(isa, quads: Entry),
+    };
     let tasks = pool.threads() * 4;
-    let flops = (2 * tasks * ROUNDS * CHAINS * isa.lanes()) as f64;
+    let products = tasks * ROUNDS * CHAINS * isa.lanes() * precision.channels_per_word();
+    let flops = 2.0 * products as f64;
     let start = Instant::now();
     let mut best = f64::INFINITY;
     while best.is_infinite() || start.elapsed() < budget {
@@ -83,8 +101,10 @@ mod tests {
     fn every_isa_has_a_plausible_ceiling() {
         let pool = Pool::new(1);
         for isa in Isa::available() {
-            let gflops = measure_gflops(&pool, isa, Duration::ZERO);
-            assert!((0.05..1e5).contains(&gflops), "{isa}: {gflops} GFLOP/s");
+            for precision in Precision::ALL.into_iter().filter(|other| other.has_products(isa)) {
+                let gflops = measure_gflops(&pool, isa, precision, Duration::ZERO);
+                assert!((0.05..1e5).contains(&gflops), "{isa} {precision}: {gflops} GFLOP/s");
+            }
         }
     }
 }

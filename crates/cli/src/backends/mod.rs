@@ -2,6 +2,7 @@
 //! backends. Adding one is a row in [`REGISTRY`].
 
 mod coreml;
+mod precision;
 
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use laterna_kernels::{Convolutions, Isa, Pool, Precision, ceiling};
 
 use crate::console::Console;
 use crate::error::{During, Failure};
+use crate::model::Model;
+use precision::Wanted;
 
 pub use coreml::units;
 #[cfg(target_os = "macos")]
@@ -32,10 +35,11 @@ pub struct BackendArgs {
     #[arg(long, value_name = "WAY")]
     pub convolutions: Option<Convolutions>,
     /// How the CPU rounds the operands of products: f32 (not at all), bf16 (16 bits: up to half the
-    /// memory for weights, and faster on some CPUs) or int8 (8 bits where many channels are summed:
-    /// up to a quarter of the memory).
+    /// memory for weights, and faster on some CPUs), int8 (8 bits where many channels are summed:
+    /// up to a quarter of the memory), or auto (the one that this CPU multiplies fastest, if the
+    /// model's picture stays within 40 dB of f32's).
     #[arg(long, value_name = "TYPE", default_value = "f32")]
-    pub precision: Precision,
+    pub precision: Wanted,
     /// The devices that `--backend coreml` may use: cpu, cpu-gpu, cpu-ne (the Neural Engine), all.
     #[arg(long, value_name = "UNITS", value_parser = units, default_value = "cpu-gpu")]
     pub compute_units: ComputeUnits,
@@ -51,7 +55,7 @@ impl Default for BackendArgs {
             backend: "cpu".to_owned(),
             threads: None,
             convolutions: None,
-            precision: Precision::F32,
+            precision: Wanted::Fixed(Precision::F32),
             compute_units: ComputeUnits::default(),
             placement: false,
         }
@@ -106,6 +110,19 @@ impl BackendArgs {
     /// If there is none of that name, or it cannot be used here.
     pub fn open(&self, console: &Console) -> Result<Box<dyn Backend>, Failure> {
         (self.entry()?.make)(self, console)
+    }
+
+    /// The same with a precision that is chosen for a model, if that was left open.
+    ///
+    /// # Errors
+    /// If the model cannot be loaded or run.
+    pub fn settled(&self, model: &Model, console: &Console) -> Result<Self, Failure> {
+        let precision = match self.precision {
+            Wanted::Auto if self.backend == "cpu" => precision::choose(self, model, console)?,
+            Wanted::Auto => Precision::F32,
+            Wanted::Fixed(precision) => precision,
+        };
+        Ok(Self { precision: Wanted::Fixed(precision), ..self.clone() })
     }
 
     /// What computes, with all of this machine that its results may depend on.
@@ -166,7 +183,7 @@ fn open_cpu(args: &BackendArgs) -> Result<CpuBackend, Failure> {
         threads,
         isa: None,
         convolutions: args.convolutions,
-        precision: args.precision,
+        precision: args.precision.fixed()?,
     };
     CpuBackend::new(options).during("cannot use the CPU backend")
 }
@@ -178,5 +195,5 @@ fn cpu_ceiling(args: &BackendArgs) -> Result<Option<f64>, Failure> {
     let isa = Isa::detect().during("cannot use the CPU backend")?;
     let threads = args.threads.map(usize::from);
     let pool = threads.map_or_else(Pool::with_physical_cores, Pool::new);
-    Ok(Some(ceiling::measure_gflops(&pool, isa, CEILING_BUDGET)))
+    Ok(Some(ceiling::measure_gflops(&pool, isa, Precision::F32, CEILING_BUDGET)))
 }

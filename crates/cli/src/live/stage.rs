@@ -34,7 +34,8 @@ pub fn painter(
     merge(&model, &mut weights, choice, console)?;
     let weights = Reading::new(&choice.name, &weights, tell);
     let parts = model.parts(texts, &weights)?;
-    let live = Live::new(parts, &*backend.open(console)?, size).during("cannot load the model")?;
+    let backend = backend.settled(&model, console)?.open(console)?;
+    let live = Live::new(parts, &*backend, size).during("cannot load the model")?;
     Ok(Painter::new(live))
 }
 

@@ -62,11 +62,11 @@ pub fn run(args: &Args, console: &Console) -> Result<(), Failure> {
     let model = args.model.open(console)?;
     let size = args.size.unwrap_or(model.default_size()?);
     size::check(size, model.vae()?.encoder_factor())?;
-    let ceiling_gflops = args.backend.measure_ceiling()?;
+    let backend = args.backend.settled(&model, console)?;
+    let ceiling_gflops = backend.measure_ceiling()?;
     let spinner = console.spinner("loading the model");
     let start = Instant::now();
-    let mut bench =
-        Bench::load(&model, size, args.strength, &*args.backend.open(console)?, console)?;
+    let mut bench = Bench::load(&model, size, args.strength, &*backend.open(console)?, console)?;
     let load_s = start.elapsed().as_secs_f64();
     drop(spinner);
 

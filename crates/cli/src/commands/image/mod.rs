@@ -139,7 +139,7 @@ fn load(args: &Args, model: &Model, size: Size, console: &Console) -> Result<Ses
     };
     let spinner = console.spinner("loading the model");
     let start = Instant::now();
-    let backend = args.backend.open(console)?;
+    let backend = args.backend.settled(model, console)?.open(console)?;
     let mut components = vec!["unet", "vae"];
     components.extend(texts.iter().map(|text| text.prefix.as_str()));
     let mut weights = model.weights(&components, console)?;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Args;
 use super::place::Place;
+use crate::backends::BackendArgs;
 use crate::console::Console;
 use crate::digest::Digest;
 use crate::error::{During, Failure};
@@ -39,6 +40,7 @@ impl Job {
         clip: &Path,
         model: &ModelChoice,
         controls: &Controls,
+        backend: &BackendArgs,
         console: &Console,
     ) -> Result<Self, Failure> {
         let mut job = Self::default();
@@ -51,7 +53,7 @@ impl Job {
             job.set("the log", files(log, &args.place())?);
         }
         job.set("quantizer", args.quantizer.to_string());
-        job.set("the backend", args.backend.describe()?);
+        job.set("the backend", backend.describe()?);
         job.set("ffmpeg", format!("{:?}", Ffmpeg::find()));
         Ok(job)
     }

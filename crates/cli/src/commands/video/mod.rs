@@ -24,6 +24,7 @@ use crate::backends::BackendArgs;
 use crate::console::Console;
 use crate::error::{During, Failure};
 use crate::live::{ControlArgs, painter};
+use crate::model::ModelArgs;
 use crate::picture::check_folder;
 use job::Job;
 use place::Place;
@@ -91,13 +92,16 @@ impl Args {
         let (model, controls) = self.controls.read(0.0, console)?;
         let (script, size) = (self.script(&controls)?, controls.size);
         let clip = self.input.recording();
-        let job = clip.map(|clip| Job::of(self, clip, &model, &controls, console)).transpose()?;
+        let opened = ModelArgs { model: model.name.clone() }.open(console)?;
+        let backend = self.backend.settled(&opened, console)?;
+        let job = |clip| Job::of(self, clip, &model, &controls, &backend, console);
+        let job = clip.map(job).transpose()?;
         let (place, options) = (self.place(), self.options());
         let task = Task { open, script, options, interval, place, job };
         let left = if self.restart { None } else { task.left_over(console) };
         let spinner = console.spinner("loading the model");
         let tell = |activity: Activity| spinner.say(activity.what);
-        let painter = painter(&model, size, &self.backend, console, &tell)?;
+        let painter = painter(&model, size, &backend, console, &tell)?;
         drop(spinner);
 
         let start = Instant::now();

@@ -34,6 +34,12 @@ pub(super) fn compile(package: &Path) -> Result<PathBuf, RunError> {
     result.recv().unwrap_or_else(|_| Err(refusal(ACTION, None)))
 }
 
+/// What Core ML made, on its way from Core ML's thread to the one that waits.
+pub(super) struct Handed<T: ?Sized>(pub Retained<T>);
+
+// SAFETY: it is handed over, not shared: the block that sends it keeps no reference.
+unsafe impl<T: ?Sized> Send for Handed<T> {}
+
 pub(super) fn url(path: &Path) -> Result<Retained<NSURL>, RunError> {
     NSURL::from_directory_path(path).ok_or_else(|| {
         let source = std::io::Error::from(std::io::ErrorKind::InvalidInput);

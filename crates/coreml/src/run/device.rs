@@ -42,7 +42,7 @@ pub trait Device: Send + Sync {
 
 /// A loaded model.
 pub trait Opened: Send + Sync {
-    /// The model with arrays of its own. Predictions of one model take turns.
+    /// The model with arrays of its own. Predictors of one model run at the same time.
     ///
     /// # Errors
     /// If the arrays cannot be made.

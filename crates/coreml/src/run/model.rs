@@ -1,33 +1,68 @@
 //! A loaded model with its arrays: write inputs, predict, read outputs.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
+use block2::RcBlock;
 use objc2::AnyThread;
 use objc2::rc::{Retained, autoreleasepool};
 use objc2::runtime::{AnyObject, ProtocolObject};
 use objc2_core_ml::{MLDictionaryFeatureProvider, MLFeatureProvider, MLModel, MLPredictionOptions};
-use objc2_foundation::{NSDictionary, NSString};
+use objc2_foundation::{NSDictionary, NSError, NSString};
 
 use super::array::{Array, refused};
-use super::compile::reason;
+use super::compile::{Handed, reason, refusal};
 use super::{Interface, Opened, Predictor, RunError};
 
 /// A loaded model.
 pub(super) struct Model {
-    model: Arc<Mutex<Handle>>,
+    model: Arc<Handle>,
     interface: Interface,
 }
 
-/// A model that one thread at a time uses, as Core ML demands.
+/// A model of which predictions are asked without waiting for each other.
 struct Handle(Retained<MLModel>);
 
-// SAFETY: the object does not belong to the thread that made it, and the lock around
-// it keeps it to one thread at a time.
+// SAFETY: the object does not belong to the thread that made it.
 unsafe impl Send for Handle {}
+
+// SAFETY: the one method that is called is the asynchronous prediction, which any
+// thread may call at any time (Apple, WWDC23, session 10049); the synchronous ones
+// are not.
+unsafe impl Sync for Handle {}
+
+type Features = ProtocolObject<dyn MLFeatureProvider>;
+
+impl Handle {
+    /// Waits for one prediction; those of other threads go on meanwhile.
+    fn predict(
+        &self,
+        inputs: &Features,
+        options: &MLPredictionOptions,
+    ) -> Result<Retained<Features>, RunError> {
+        const ACTION: &str = "running the model";
+        let (done, result) = sync_channel(1);
+        let handler = RcBlock::new(move |predicted: *mut Features, error: *mut NSError| {
+            // SAFETY: Core ML gives outputs or an error, each valid during the call.
+            let (predicted, error) = unsafe { (Retained::retain(predicted), error.as_ref()) };
+            // The receiver waits for exactly this.
+            let _ = done.send(predicted.map(Handed).ok_or_else(|| refusal(ACTION, error)));
+        });
+        // SAFETY: inputs and outputs have the shapes that the model was built with; if
+        // not, Core ML gives an error. Nobody touches them before the block is called.
+        unsafe {
+            self.0.predictionFromFeatures_options_completionHandler(inputs, options, &handler);
+        }
+        // Core ML's is the only reference: if it forgets the block, the wait ends.
+        drop(handler);
+        let received = result.recv().unwrap_or_else(|_| Err(refusal(ACTION, None)));
+        received.map(|predicted| predicted.0)
+    }
+}
 
 impl Model {
     pub fn new(model: Retained<MLModel>, interface: Interface) -> Self {
-        Self { model: Arc::new(Mutex::new(Handle(model))), interface }
+        Self { model: Arc::new(Handle(model)), interface }
     }
 }
 
@@ -43,7 +78,7 @@ impl Opened for Model {
 /// The memory of a model's inputs and outputs, which is used anew by each
 /// prediction.
 struct Arrays {
-    model: Arc<Mutex<Handle>>,
+    model: Arc<Handle>,
     inputs: Vec<Array>,
     outputs: Vec<Array>,
     names: Vec<Retained<NSString>>,
@@ -56,7 +91,7 @@ struct Arrays {
 unsafe impl Send for Arrays {}
 
 impl Arrays {
-    fn new(model: Arc<Mutex<Handle>>, interface: &Interface) -> Result<Self, RunError> {
+    fn new(model: Arc<Handle>, interface: &Interface) -> Result<Self, RunError> {
         let inputs = interface.inputs.iter().map(Array::new).collect::<Result<Vec<_>, _>>()?;
         let outputs = interface.outputs.iter().map(Array::new).collect::<Result<Vec<_>, _>>()?;
         let names = outputs.iter().map(|a| NSString::from_str(&a.feature.name)).collect();
@@ -93,18 +128,7 @@ impl Predictor for Arrays {
     fn predict(&mut self) -> Result<(), RunError> {
         // What Core ML allocates in a prediction is freed with the pool.
         autoreleasepool(|_| {
-            // A prediction that panicked left nothing half done in the model.
-            let model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
-            // SAFETY: inputs and outputs have the shapes that the model was built with;
-            // if not, Core ML gives an error.
-            let predicted = unsafe {
-                model.0.predictionFromFeatures_options_error(&self.provider, &self.options)
-            };
-            drop(model);
-            let predicted = predicted.map_err(|error| RunError::CoreMl {
-                action: "running the model",
-                reason: reason(&error),
-            })?;
+            let predicted = self.model.predict(&self.provider, &self.options)?;
             self.check_backings(&predicted)
         })
     }

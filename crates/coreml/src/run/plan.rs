@@ -12,7 +12,7 @@ use objc2_core_ml::{
 };
 use objc2_foundation::{NSArray, NSError, NSObjectProtocol, NSString};
 
-use super::compile::{refusal, url};
+use super::compile::{Handed, refusal, url};
 use super::load::configuration;
 use super::{Options, Placed, Placement, RunError, Unit};
 
@@ -54,7 +54,7 @@ fn plan(model: &Path, options: &Options) -> Result<Retained<MLComputePlan>, RunE
         // SAFETY: Core ML gives a plan or an error, each valid during the call.
         let (plan, error) = unsafe { (Retained::retain(plan), error.as_ref()) };
         // The receiver waits for exactly this.
-        let _ = done.send(plan.map(Owned).ok_or_else(|| refusal(ACTION, error)));
+        let _ = done.send(plan.map(Handed).ok_or_else(|| refusal(ACTION, error)));
     });
     // SAFETY: the URL is a folder's, and the block takes what the method gives.
     unsafe {
@@ -67,13 +67,6 @@ fn plan(model: &Path, options: &Options) -> Result<Retained<MLComputePlan>, RunE
     let received = result.recv().unwrap_or_else(|_| Err(refusal(ACTION, None)));
     received.map(|plan| plan.0)
 }
-
-/// A plan on its way from Core ML's thread to the one that waits.
-struct Owned(Retained<MLComputePlan>);
-
-// SAFETY: the plan is handed over, not shared: the block that sends it keeps no
-// reference.
-unsafe impl Send for Owned {}
 
 /// None for constants, which have no device, and for devices that are new to us.
 fn place(plan: &MLComputePlan, operation: &MLModelStructureProgramOperation) -> Option<Placed> {

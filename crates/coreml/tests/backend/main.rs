@@ -20,7 +20,7 @@ use laterna_graph::{
     RunError, TensorType,
 };
 use laterna_tensor::Tensor;
-use standin::{StandIn, Tested};
+use standin::{Pairs, StandIn, Tested};
 use tempfile::TempDir;
 
 fn folder() -> TempDir {
@@ -255,6 +255,20 @@ fn a_device_that_fails_in_a_run_is_quoted() {
     let program = compile(&tested, &attention()).unwrap();
     let error = run(&*program, &[Tensor::zeros([1, 3, 4])]).unwrap_err();
     assert_eq!(error.to_string(), "coreml: standing in: the device is gone");
+}
+
+#[test]
+fn two_predictions_of_one_model_are_under_way_at_once() {
+    let folder = folder();
+    let device = StandIn { pairs: Some(Arc::new(Pairs::default())), ..StandIn::default() };
+    let tested = Tested::new(device, CoreMlOptions::new(folder.path()), None);
+    let program = compile(&tested, &attention()).unwrap();
+    let predict = || run(&*program, &[Tensor::zeros([1, 3, 4])]).map(drop);
+    let results = std::thread::scope(|scope| {
+        [scope.spawn(predict), scope.spawn(predict)].map(|thread| thread.join().unwrap())
+    });
+    assert_eq!(results, [Ok(()), Ok(())]);
+    assert_eq!(tested.device.opened.load(Ordering::Relaxed), 1);
 }
 
 /// Nobody knows a single operation's time: none is made up.

@@ -5,7 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use laterna_coreml::backend::{CoreMlBackend, CoreMlOptions, Event, function};
 use laterna_coreml::emit::{self, Entry, Target, WeightFormat};
@@ -32,6 +33,31 @@ pub struct StandIn {
     pub error: f32,
     /// Of macOS 14.
     pub old: bool,
+    /// Predictions wait until two are under way, and fail if a second never comes.
+    pub pairs: Option<Arc<Pairs>>,
+}
+
+/// Where predictions meet.
+#[derive(Default)]
+pub struct Pairs {
+    arrived: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Pairs {
+    /// Longer than a prediction takes to begin on the busiest machine.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn meet(&self) -> Result<(), RunError> {
+        let mut arrived = self.arrived.lock().unwrap();
+        *arrived += 1;
+        self.changed.notify_all();
+        let waited = self.changed.wait_timeout_while(arrived, Self::PATIENCE, |count| *count < 2);
+        match waited.unwrap().1.timed_out() {
+            true => Err(refusal("no other prediction was under way")),
+            false => Ok(()),
+        }
+    }
 }
 
 /// What a package holds: the graph as it is written.
@@ -41,6 +67,7 @@ pub struct Held {
     interface: emit::Interface,
     fails: bool,
     factor: f32,
+    pairs: Option<Arc<Pairs>>,
 }
 
 impl StandIn {
@@ -58,7 +85,8 @@ impl StandIn {
             _ => emit::as_stored(entry.graph, weights, written).unwrap(),
         };
         let (fails, factor) = (self.fails, 1.0 + self.error);
-        let held = Held { graph, weights: copied, interface, fails, factor };
+        let pairs = self.pairs.clone();
+        let held = Held { graph, weights: copied, interface, fails, factor, pairs };
         *self.holds.lock().unwrap() = Some(Arc::new(held));
     }
 }
@@ -177,6 +205,7 @@ impl Predictor for Interpreted {
         if self.held.fails {
             return Err(refusal("the device is gone"));
         }
+        self.held.pairs.as_ref().map_or(Ok(()), |pairs| pairs.meet())?;
         let Held { graph, weights, .. } = &*self.held;
         let outputs = reference::run(graph, weights, &self.inputs);
         self.outputs = outputs.map_err(|error| refusal(&error.to_string()))?;

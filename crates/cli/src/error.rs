@@ -29,6 +29,8 @@ pub enum Exit {
     Input = 2,
     /// The system (the network, memory) or a bug of ours.
     System = 1,
+    /// Core ML does not take a model: told to the process that had it tried.
+    Refused = laterna_coreml::run::REFUSED as isize,
 }
 
 /// A failure as it is shown.
@@ -153,7 +155,7 @@ impl Cause for laterna_graph::WeightError {}
 
 impl Cause for laterna_coreml::run::RunError {
     fn exit(&self) -> Exit {
-        if self.is_refusal() { Exit::System } else { Exit::Input }
+        if self.is_refusal() { Exit::Refused } else { Exit::Input }
     }
 
     fn advice(&self) -> Option<String> {

@@ -30,7 +30,7 @@ pub fn units(name: &str) -> Result<ComputeUnits, String> {
 }
 
 #[cfg(target_os = "macos")]
-pub use system::{cache, describe, open, prober};
+pub use system::{answer, cache, describe, open, prober, sysctl};
 
 /// Nobody gets here: [`ABSENT`] is asked first.
 #[cfg(not(target_os = "macos"))]
@@ -92,12 +92,26 @@ mod system {
         Ok(CoreMlBackend::new(Arc::new(System), options, Some(prober()?), listener))
     }
 
-    /// What computes, with the system whose compiler it is.
+    /// What computes: the Mac, and the system whose compiler it is.
     ///
     /// # Errors
     /// Never; other backends can fail here.
     pub fn describe(args: &BackendArgs) -> Result<String, Failure> {
-        Ok(format!("coreml: macOS build {} on {}", System.build(), args.compute_units))
+        let (mac, build) = (sysctl("hw.model"), System.build());
+        Ok(format!("coreml: macOS build {build} on {} of {mac}", args.compute_units))
+    }
+
+    /// A fact about this Mac by its name for the program of that name, such as
+    /// `hw.model`; "unknown" if it does not tell.
+    pub fn sysctl(name: &str) -> String {
+        answer(Command::new("/usr/sbin/sysctl").args(["-n", name]))
+    }
+
+    /// What a program prints; "unknown" if it fails.
+    pub fn answer(command: &mut Command) -> String {
+        let output = command.output().ok().filter(|output| output.status.success());
+        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        text.unwrap_or_else(|| "unknown".to_owned())
     }
 
     /// This program, which tries a model and ends.

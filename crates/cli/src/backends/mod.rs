@@ -19,7 +19,7 @@ use precision::Wanted;
 
 pub use coreml::units;
 #[cfg(target_os = "macos")]
-pub use coreml::{cache as coreml_cache, prober as coreml_prober};
+pub use coreml::{answer, cache as coreml_cache, prober as coreml_prober, sysctl};
 
 /// Where and how to compute.
 #[derive(Args, Clone, Debug)]

@@ -30,19 +30,14 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// If Core ML refuses the model: exit status 1, as
-/// [`laterna_coreml::run::REFUSED`] has it.
+/// If Core ML refuses the model: exit status [`laterna_coreml::run::REFUSED`].
 #[cfg(target_os = "macos")]
 pub fn run(args: &Args) -> Result<(), Failure> {
     use laterna_coreml::run::{Interface, Options, System};
 
     use crate::error::During;
 
-    let options = Options {
-        units: args.compute_units,
-        function: args.function.clone(),
-        ..Options::default()
-    };
+    let options = Options { units: args.compute_units, function: args.function.clone() };
     let interface = Interface { inputs: args.input.clone(), outputs: args.output.clone() };
     System
         .probe(&args.model, &interface, &options)

@@ -3,16 +3,18 @@
 //! Core ML keys its own cache of device code on the full path of the compiled
 //! model, so a model must always be loaded from the same place. Its name is the
 //! key of what it was made from and the system's build, which compiles anew after
-//! an update. Beside it lie small files, for each kind of devices: `.loaded` after
-//! the first success, `.failed` with the words of a trial that ended badly, and
-//! `.trying` while a load in this process is under way, which a crash leaves behind.
+//! an update. Beside it lie small files, for each kind of devices and each function:
+//! `.loaded` after the first success, `.failed` with the words of a trial that ended
+//! badly, and `.trying` while a load in this process is under way, which a crash
+//! leaves behind.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{ComputeUnits, RunError};
+use super::{Options, RunError};
 
 /// A folder of compiled models.
 #[derive(Clone, Debug)]
@@ -84,7 +86,7 @@ pub struct Entry {
     model: PathBuf,
 }
 
-/// What is known of loading a model for some devices.
+/// What is known of loading a function of a model for some devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
     /// It has been loaded.
@@ -120,7 +122,7 @@ impl Entry {
     pub fn adopt(&self, compiled: &Path) -> Result<(), RunError> {
         let parent = self.model.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(RunError::io(parent))?;
-        let partial = self.model.with_extension(format!("partial-{}", std::process::id()));
+        let partial = partial(&self.model);
         // The system's temporary folder may be on another volume.
         if fs::rename(compiled, &partial).is_err() {
             let copied = copy(compiled, &partial);
@@ -134,13 +136,13 @@ impl Entry {
         moved.map_err(RunError::io(&self.model))
     }
 
-    /// What is known of loading it for `units`.
-    pub fn trust(&self, units: ComputeUnits) -> Trust {
-        if let Ok(words) = fs::read_to_string(self.failed(units)) {
+    /// What is known of loading it so.
+    pub fn trust(&self, options: &Options) -> Trust {
+        if let Ok(words) = fs::read_to_string(self.failed(options)) {
             Trust::Failed(words)
-        } else if self.marker(units, "loaded").exists() {
+        } else if self.marker(options, "loaded").exists() {
             Trust::Proven
-        } else if self.trying(units).exists() {
+        } else if self.trying(options).exists() {
             Trust::Crashed
         } else {
             Trust::New
@@ -148,21 +150,21 @@ impl Entry {
     }
 
     /// The file that a crash of this process leaves behind.
-    pub fn trying(&self, units: ComputeUnits) -> PathBuf {
-        self.marker(units, "trying")
+    pub fn trying(&self, options: &Options) -> PathBuf {
+        self.marker(options, "trying")
     }
 
     /// The file that remembers a trial that ended badly.
-    pub fn failed(&self, units: ComputeUnits) -> PathBuf {
-        self.marker(units, "failed")
+    pub fn failed(&self, options: &Options) -> PathBuf {
+        self.marker(options, "failed")
     }
 
     /// Remembers that a load in this process begins.
     ///
     /// # Errors
     /// If the marker cannot be written: without it a crash would be repeated.
-    pub fn begin(&self, units: ComputeUnits) -> Result<(), RunError> {
-        write(&self.trying(units), "")
+    pub fn begin(&self, options: &Options) -> Result<(), RunError> {
+        write(&self.trying(options), "")
     }
 
     /// Remembers that the load in this process ended. A refusal is no crash: it will
@@ -170,42 +172,64 @@ impl Entry {
     ///
     /// # Errors
     /// If a marker cannot be written or removed.
-    pub fn end(&self, units: ComputeUnits, loaded: bool) -> Result<(), RunError> {
+    pub fn end(&self, options: &Options, loaded: bool) -> Result<(), RunError> {
         if loaded {
-            self.prove(units)?;
+            self.prove(options)?;
         }
-        remove(&self.trying(units))
+        remove(&self.trying(options))
     }
 
     /// Remembers that it can be loaded.
     ///
     /// # Errors
     /// If the marker cannot be written.
-    pub fn prove(&self, units: ComputeUnits) -> Result<(), RunError> {
-        write(&self.marker(units, "loaded"), "")
+    pub fn prove(&self, options: &Options) -> Result<(), RunError> {
+        write(&self.marker(options, "loaded"), "")
     }
 
-    /// Remembers how a trial ended, and removes the model unless other devices take it.
+    /// Remembers how a trial ended, and removes the model unless other devices take it,
+    /// or take another function of it.
     ///
     /// # Errors
     /// If the marker cannot be written.
-    pub fn condemn(&self, units: ComputeUnits, words: &str) -> Result<(), RunError> {
-        write(&self.failed(units), words)?;
-        if ComputeUnits::ALL.iter().all(|&units| self.trust(units) != Trust::Proven) {
+    pub fn condemn(&self, options: &Options, words: &str) -> Result<(), RunError> {
+        write(&self.failed(options), words)?;
+        if !self.is_proven() {
             // What cannot be removed only takes room.
             drop(fs::remove_dir_all(&self.model));
         }
         Ok(())
     }
 
-    fn marker(&self, units: ComputeUnits, state: &str) -> PathBuf {
-        self.model.with_extension(format!("{units}.{state}"))
+    /// Whether it was loaded in any way.
+    fn is_proven(&self) -> bool {
+        let Some(parent) = self.model.parent() else { return false };
+        let ours = format!("{}.", self.model.file_stem().unwrap_or_default().to_string_lossy());
+        fs::read_dir(parent).into_iter().flatten().flatten().any(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            name.starts_with(&ours) && name.ends_with(".loaded")
+        })
     }
+
+    fn marker(&self, options: &Options, state: &str) -> PathBuf {
+        let function = options.function.iter().map(|name| format!(".{}", plain(name)));
+        let way = format!("{}{}", options.units, function.collect::<String>());
+        self.model.with_extension(format!("{way}.{state}"))
+    }
+}
+
+/// Where something is made before it is moved to `path`: a name that no other thread
+/// and no other process uses.
+fn partial(path: &Path) -> PathBuf {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    path.with_extension(format!("partial-{}-{number}", std::process::id()))
 }
 
 /// Whole or not at all: another process may be reading it.
 fn write(path: &Path, text: &str) -> Result<(), RunError> {
-    let partial = path.with_extension(format!("partial-{}", std::process::id()));
+    let partial = partial(path);
     let written = fs::write(&partial, text).and_then(|()| fs::rename(&partial, path));
     written.inspect_err(|_| drop(fs::remove_file(&partial))).map_err(RunError::io(path))
 }
@@ -246,7 +270,12 @@ fn copy(from: &Path, to: &Path) -> Result<(), RunError> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 mod tests {
+    use super::super::ComputeUnits;
     use super::*;
+
+    fn on(units: ComputeUnits) -> Options {
+        Options { units, function: None }
+    }
 
     fn compiled(folder: &Path, name: &str) -> PathBuf {
         let path = folder.join(name);
@@ -302,22 +331,22 @@ mod tests {
         for build in ["1", "2"] {
             let entry = Cache::new(folder.path(), build).entry("0a");
             entry.adopt(&compiled(folder.path(), "new")).unwrap();
-            entry.prove(ComputeUnits::Cpu).unwrap();
+            entry.prove(&on(ComputeUnits::Cpu)).unwrap();
         }
         let cache = Cache::new(folder.path(), "2");
         cache.forget_other_systems("0a");
         let entry = cache.entry("0a");
-        assert!(entry.exists() && entry.trust(ComputeUnits::Cpu) == Trust::Proven);
+        assert!(entry.exists() && entry.trust(&on(ComputeUnits::Cpu)) == Trust::Proven);
         let left = |prefix| {
             let names = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name());
             names.filter(|name| name.to_str().unwrap().starts_with(prefix)).count()
         };
         assert_eq!((left("0a-1"), left("0a-2")), (0, 2));
-        entry.condemn(ComputeUnits::All, "no").unwrap();
+        entry.condemn(&on(ComputeUnits::All), "no").unwrap();
         assert!(entry.exists());
         let lost = cache.entry("0b");
         lost.adopt(&compiled(folder.path(), "new")).unwrap();
-        lost.condemn(ComputeUnits::All, "no").unwrap();
+        lost.condemn(&on(ComputeUnits::All), "no").unwrap();
         assert!(!lost.exists());
     }
 
@@ -333,7 +362,7 @@ mod tests {
     fn a_crash_is_remembered_for_its_devices_alone() {
         let folder = tempfile::tempdir().unwrap();
         let entry = Entry::of(folder.path().join("0.mlmodelc"));
-        let (gpu, cpu) = (ComputeUnits::CpuAndGpu, ComputeUnits::Cpu);
+        let (gpu, cpu) = (&on(ComputeUnits::CpuAndGpu), &on(ComputeUnits::Cpu));
         assert_eq!(entry.trust(gpu), Trust::New);
         entry.begin(gpu).unwrap();
         assert_eq!(entry.trust(gpu), Trust::Crashed);
@@ -347,5 +376,33 @@ mod tests {
         entry.condemn(cpu, "signal 6").unwrap();
         assert_eq!(entry.trust(cpu), Trust::Failed("signal 6".to_owned()));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_function_is_trusted_for_itself_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let entry = Cache::new(folder.path(), "1").entry("0");
+        entry.adopt(&compiled(folder.path(), "new")).unwrap();
+        let [small, large] = ["size_64x64", "size_512x512"]
+            .map(|name| Options { function: Some(name.to_owned()), ..Options::default() });
+        entry.prove(&small).unwrap();
+        assert_eq!(entry.trust(&small), Trust::Proven);
+        assert_eq!(entry.trust(&large), Trust::New);
+        assert_eq!(entry.trust(&Options::default()), Trust::New);
+        entry.condemn(&large, "no").unwrap();
+        assert_eq!(entry.trust(&large), Trust::Failed("no".to_owned()));
+        assert!(entry.exists() && entry.trust(&small) == Trust::Proven);
+    }
+
+    #[test]
+    fn threads_of_one_process_do_not_take_each_others_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let entry = Entry::of(folder.path().join("0.mlmodelc"));
+        std::thread::scope(|scope| {
+            let prove = || (0..200).for_each(|_| entry.prove(&Options::default()).unwrap());
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(prove)).collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+        });
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 
 use objc2::available;
 use objc2::rc::{Retained, autoreleasepool};
-use objc2_core_ml::{
-    MLComputeUnits, MLModel, MLModelConfiguration, MLOptimizationHints, MLSpecializationStrategy,
-};
+use objc2_core_ml::{MLComputeUnits, MLModel, MLModelConfiguration};
 use objc2_foundation::NSString;
 
 use super::compile::{compile, reason, system_build, url};
@@ -83,18 +81,12 @@ pub(super) fn configuration(options: &Options) -> Result<Retained<MLModelConfigu
             version: "15",
         });
     }
-    // SAFETY: setters of a fresh object; those of later systems are guarded.
+    // SAFETY: setters of a fresh object; functions are asked of systems that have them alone.
     unsafe {
         let configuration = MLModelConfiguration::new();
         configuration.setComputeUnits(units(options.units));
-        configuration.setAllowLowPrecisionAccumulationOnGPU(options.low_precision_accumulation);
         if let Some(function) = &options.function {
             configuration.setFunctionName(Some(&NSString::from_str(function)));
-        }
-        if options.fast_prediction && available!(macos = 15.0) {
-            let hints = MLOptimizationHints::new();
-            hints.setSpecializationStrategy(MLSpecializationStrategy::FastPrediction);
-            configuration.setOptimizationHints(&hints);
         }
         Ok(configuration)
     }

@@ -153,11 +153,6 @@ pub struct Options {
     pub units: ComputeUnits,
     /// The function of a package with several (macOS 15); its default one if none.
     pub function: Option<String>,
-    /// Sums in fp16 on the GPU: faster, less exact.
-    pub low_precision_accumulation: bool,
-    /// Spends more time in loading for less in running, where the system knows how
-    /// (macOS 15).
-    pub fast_prediction: bool,
 }
 
 /// How far loading is.

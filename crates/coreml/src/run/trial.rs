@@ -15,8 +15,8 @@ use super::{Cache, Device, Entry, Interface, Opened, Options, RunError, Stage, T
 use crate::emit::EmitError;
 
 /// The command of a child process that loads a compiled model, predicts once on zeros
-/// and lets go of it. It exits with 0, or says on stderr why Core ML refuses and exits
-/// with [`REFUSED`].
+/// and lets go of it. It exits with 0, or says on stderr what failed and exits with
+/// [`REFUSED`] if it was Core ML that refused, with any other status if not.
 pub type Prober = dyn Fn(&Path, &Interface, &Options) -> Command + Send + Sync;
 
 /// Preparing a large model for the Neural Engine takes minutes; what takes longer than
@@ -29,8 +29,9 @@ const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often a child process is looked after.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// The exit status of a child process whose model Core ML refuses.
-pub const REFUSED: i32 = 1;
+/// The exit status of a child process whose model Core ML refuses. It is no status of
+/// a program that fails for another reason, which may be gone the next time.
+pub const REFUSED: u8 = 3;
 
 /// Writes a package to a path.
 pub type Write<'w> = &'w mut dyn FnMut(&Path) -> Result<(), EmitError>;
@@ -96,24 +97,22 @@ impl Loader<'_> {
         options: &Options,
     ) -> Result<(), RunError> {
         let Some(prober) = self.prober else { return Ok(()) };
-        if entry.trust(options.units) == Trust::Proven {
+        if entry.trust(options) == Trust::Proven {
             return Ok(());
         }
         (self.progress)(Stage::Trying);
         let mut command = prober(entry.model(), interface, options);
-        let (status, words) = ended(&mut command, LONGEST_TRIAL)
+        let (end, reason) = ended(&mut command, LONGEST_TRIAL)
             .map_err(RunError::io(Path::new(command.get_program())))?;
-        let (reason, units) = (format!("{status}: {words}"), options.units);
-        match End::of(status) {
-            End::Loaded => entry.prove(units),
+        let units = options.units;
+        match end {
+            End::Loaded => entry.prove(options),
             // Another process may have given the model up for other devices, and taken it away.
-            End::Refused | End::Crashed if entry.exists() => {
-                entry.condemn(units, &reason)?;
-                Err(RunError::Trial { units, reason, marker: Some(entry.failed(units)) })
+            End::Lasting if entry.exists() => {
+                entry.condemn(options, &reason)?;
+                Err(RunError::Trial { units, reason, marker: Some(entry.failed(options)) })
             }
-            End::Refused | End::Crashed | End::Else => {
-                Err(RunError::Trial { units, reason, marker: None })
-            }
+            End::Lasting | End::Else => Err(RunError::Trial { units, reason, marker: None }),
         }
     }
 
@@ -124,32 +123,31 @@ impl Loader<'_> {
         interface: &Interface,
         options: &Options,
     ) -> Result<Box<dyn Opened>, RunError> {
-        let units = options.units;
         let open = || self.device.open(entry.model(), interface, options);
-        if entry.trust(units) == Trust::Proven {
+        if entry.trust(options) == Trust::Proven {
             return open();
         }
-        entry.begin(units)?;
+        entry.begin(options)?;
         let opened = open();
-        entry.end(units, opened.is_ok())?;
+        entry.end(options, opened.is_ok())?;
         opened
     }
 }
 
 fn check_past(entry: &Entry, options: &Options) -> Result<(), RunError> {
     let units = options.units;
-    match entry.trust(units) {
+    match entry.trust(options) {
         Trust::Proven | Trust::New => Ok(()),
-        Trust::Crashed => Err(RunError::CrashedBefore { units, marker: entry.trying(units) }),
+        Trust::Crashed => Err(RunError::CrashedBefore { units, marker: entry.trying(options) }),
         Trust::Failed(reason) => {
-            Err(RunError::Trial { units, reason, marker: Some(entry.failed(units)) })
+            Err(RunError::Trial { units, reason, marker: Some(entry.failed(options)) })
         }
     }
 }
 
-/// How a child process ended, and what it said on stderr. One that runs longer than
-/// `longest` is killed.
-fn ended(command: &mut Command, longest: Duration) -> io::Result<(ExitStatus, String)> {
+/// How a child process ended, also in words, with what it said on stderr. One that runs
+/// longer than `longest` is killed.
+fn ended(command: &mut Command, longest: Duration) -> io::Result<(End, String)> {
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
     let stderr = child.stderr.take();
@@ -171,19 +169,21 @@ fn ended(command: &mut Command, longest: Duration) -> io::Result<(ExitStatus, St
         }
         thread::sleep(GLANCE);
     };
-    let mut words = words.join().unwrap_or_default();
+    let words = format!("{status}: {}", words.join().unwrap_or_default());
     if is_killed {
-        words += &format!(" (it was not done after {} s)", longest.as_secs());
+        let late = format!("{words} (it was not done after {} s)", longest.as_secs());
+        return Ok((End::Lasting, late));
     }
-    Ok((status, words))
+    Ok((End::of(status), words))
 }
 
 /// How a trial ended.
+#[derive(Debug, PartialEq, Eq)]
 enum End {
     Loaded,
-    Refused,
-    Crashed,
-    /// By somebody's wish, for want of memory, by a mistake of ours: it says
+    /// By a refusal of Core ML, a crash or a hang: the next trial would end so too.
+    Lasting,
+    /// By somebody's wish, for want of memory or room, by a mistake of ours: it says
     /// nothing about the model.
     Else,
 }
@@ -192,10 +192,9 @@ impl End {
     fn of(status: ExitStatus) -> Self {
         match status.code() {
             Some(0) => Self::Loaded,
-            Some(REFUSED) => Self::Refused,
-            Some(_) => Self::Else,
-            None if is_crash(status) => Self::Crashed,
-            None => Self::Else,
+            Some(code) if code == i32::from(REFUSED) => Self::Lasting,
+            None if is_crash(status) => Self::Lasting,
+            _ => Self::Else,
         }
     }
 }
@@ -222,20 +221,20 @@ mod tests {
     use std::path::PathBuf;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::super::{ComputeUnits, Placement};
+    use super::super::Placement;
     use crate::emit::Target;
 
     #[test]
-    fn a_child_that_hangs_is_killed_and_says_nothing_about_the_model() {
+    fn a_child_that_hangs_is_killed_and_says_so_for_good() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo trying >&2; exec sleep 600"]);
-        let (status, words) = ended(&mut command, Duration::from_millis(200)).unwrap();
-        assert!(matches!(End::of(status), End::Else), "{status}");
-        assert_eq!(words, "trying (it was not done after 0 s)");
+        let (end, words) = ended(&mut command, Duration::from_millis(200)).unwrap();
+        assert_eq!(end, End::Lasting);
+        assert!(words.ends_with(": trying (it was not done after 0 s)"), "{words}");
         let mut quick = Command::new("sh");
         quick.args(["-c", "echo no >&2; exit 1"]);
-        let (status, words) = ended(&mut quick, Duration::from_secs(600)).unwrap();
-        assert!(matches!(End::of(status), End::Refused) && words == "no", "{status} {words}");
+        let (end, words) = ended(&mut quick, Duration::from_secs(600)).unwrap();
+        assert_eq!((end, &*words), (End::Else, "exit status: 1: no"));
     }
 
     /// Counts what it is asked; refuses to open if told so.
@@ -299,15 +298,13 @@ mod tests {
         }
     }
 
-    const UNITS: ComputeUnits = ComputeUnits::CpuAndGpu;
-
     #[test]
     fn a_model_is_compiled_and_tried_once() {
         let (folder, fake) = (tempfile::tempdir().unwrap(), Fake::default());
         let count = shell("test -d \"$1\" && test \"$2\" = cpu-gpu && echo >>\"$1/../tried\"");
         for _ in 0..2 {
             let entry = load(folder.path(), &fake, Some(&count)).unwrap();
-            assert_eq!(entry.trust(UNITS), Trust::Proven);
+            assert_eq!(entry.trust(&Options::default()), Trust::Proven);
         }
         assert_eq!(fake.compiled.load(Ordering::Relaxed), 1);
         assert_eq!(fake.opened.load(Ordering::Relaxed), 2);
@@ -322,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_crash_and_a_refusal_are_remembered_in_words() {
-        for (script, words) in [("kill -ABRT $$", "signal: 6"), ("echo no >&2; exit 1", ": no")] {
+        for (script, words) in [("kill -ABRT $$", "signal: 6"), ("echo no >&2; exit 3", ": no")] {
             let (folder, fake) = (tempfile::tempdir().unwrap(), Fake::default());
             let first = load(folder.path(), &fake, Some(&shell(script))).unwrap_err();
             assert!(first.is_refusal() && first.to_string().contains(words), "{first}");
@@ -337,8 +334,8 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_trial_says_nothing_about_the_model() {
-        for script in ["kill -TERM $$", "kill -KILL $$", "exit 101"] {
+    fn what_failed_for_the_moment_says_nothing_about_the_model() {
+        for script in ["kill -TERM $$", "kill -KILL $$", "exit 101", "echo full >&2; exit 1"] {
             let (folder, fake) = (tempfile::tempdir().unwrap(), Fake::default());
             let error = load(folder.path(), &fake, Some(&shell(script))).unwrap_err();
             assert!(!error.is_refusal(), "{error}");
@@ -361,9 +358,9 @@ mod tests {
         let refused = load(folder.path(), &fake, None).unwrap_err();
         assert!(refused.is_refusal());
         let entry = load(folder.path(), &Fake::default(), None).unwrap();
-        assert_eq!(entry.trust(UNITS), Trust::Proven);
+        assert_eq!(entry.trust(&Options::default()), Trust::Proven);
         let crashed = Entry::of(folder.path().join("0b-1A.mlmodelc"));
-        crashed.begin(UNITS).unwrap();
+        crashed.begin(&Options::default()).unwrap();
         assert!(matches!(
             check_past(&crashed, &Options::default()),
             Err(RunError::CrashedBefore { .. })

@@ -147,7 +147,7 @@ fn the_neural_engine_gets_its_own_form_first() {
 fn a_device_that_takes_no_form_says_so_with_a_hint() {
     let folder = folder();
     let options = CoreMlOptions::new(folder.path());
-    let refuse = shell("echo 'too large' >&2; exit 1");
+    let refuse = shell("echo 'too large' >&2; exit 3");
     let tested = Tested::new(StandIn::default(), options, Some(refuse));
     let error = compile(&tested, &attention()).map(drop).unwrap_err();
     let CompileError::Device { device: "coreml", reason, hint: Some(hint) } = &error else {

@@ -112,11 +112,8 @@ impl<'s> Subject<'s> {
             progress: &|_| (),
         };
         let several = package.entries.len() > 1;
-        let options = Options {
-            units: self.units,
-            function: several.then(|| entry.name.to_owned()),
-            ..Options::default()
-        };
+        let options =
+            Options { units: self.units, function: several.then(|| entry.name.to_owned()) };
         let mut write = |path: &std::path::Path| {
             emit::write(path, package, weights, &written, &mut |_| ()).map(drop)
         };

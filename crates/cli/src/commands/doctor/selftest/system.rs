@@ -8,7 +8,7 @@ use laterna_coreml::run::{ComputeUnits, Prober, System};
 
 use super::report::{self, Machine};
 use super::subject::Subject;
-use crate::backends::coreml_prober;
+use crate::backends::{answer, coreml_prober, sysctl};
 use crate::console::{Console, print};
 use crate::error::{Cause, During, Exit, Failure};
 
@@ -74,16 +74,6 @@ fn machine() -> Machine {
     Machine { model: sysctl("hw.model"), cpu: sysctl("machdep.cpu.brand_string"), system }
 }
 
-fn sysctl(name: &str) -> String {
-    answer(Command::new("sysctl").args(["-n", name]))
-}
-
 fn asked(program: &str, option: &str) -> String {
     answer(Command::new(program).arg(option))
-}
-
-fn answer(command: &mut Command) -> String {
-    let output = command.output().ok().filter(|output| output.status.success());
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    text.unwrap_or_else(|| "unknown".to_owned())
 }

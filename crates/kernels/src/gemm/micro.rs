@@ -266,7 +266,7 @@ unsafe fn scale<S: Simd, const ROWS: usize, const VECTORS: usize>(
         for (i, row) in acc.iter_mut().enumerate() {
             // SAFETY: the caller's contract.
             let scale = s.mul(s.splat(unsafe { *scales.rows.add(i) }), column);
-            row[j] = s.fma(s.integers_to_floats(row[j]), scale, bias);
+            row[j] = s.fma(s.integers_to_f32(row[j]), scale, bias);
         }
     }
 }

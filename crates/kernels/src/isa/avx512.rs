@@ -256,7 +256,7 @@ vectors!(Avx512Vnni: ["avx512f" "avx2" "fma" "avx512vnni"]
     }
 
     #[inline(always)]
-    fn integers_to_floats(self, v: __m512) -> __m512 {
+    fn integers_to_f32(self, v: __m512) -> __m512 {
         op!(_mm512_cvtepi32_ps(_mm512_castps_si512(v)))
     }
 

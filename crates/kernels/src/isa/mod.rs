@@ -364,7 +364,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     }
     /// The nearest f32 of 32-bit integers.
     #[inline(always)]
-    fn integers_to_floats(self, v: Self::V) -> Self::V {
+    fn integers_to_f32(self, v: Self::V) -> Self::V {
         let lanes = self.lanes(v).map(|lane| lane.to_bits() as i32 as f32);
         self.read(&lanes)
     }

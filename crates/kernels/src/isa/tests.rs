@@ -63,9 +63,9 @@ impl SimdOp for Quads {
         let c_bits = c.map(|c| f32::from_bits(c as u32));
         let sum = s.dot_quads(s.read(&a.map(word)), s.read(&b.map(word)), s.read(&c_bits));
         let expected = |i: usize| c[i] + (0..4).map(|j| a[i][j] * b[i][j]).sum::<i32>();
-        expect(s, s.integers_to_floats(sum), |i| expected(i) as f32);
+        expect(s, s.integers_to_f32(sum), |i| expected(i) as f32);
         let twice = s.add_integers(sum, sum);
-        expect(s, s.integers_to_floats(twice), |i| (2 * expected(i)) as f32);
+        expect(s, s.integers_to_f32(twice), |i| (2 * expected(i)) as f32);
         for (at, bytes) in s.signed_bytes(s.read(&b.map(word))).into_iter().enumerate() {
             expect(s, bytes, |i| b[i][at] as f32);
         }

@@ -53,34 +53,61 @@ impl SimdOp for Quads {
     type Output = ();
 
     fn eval<S: Simd>(self, s: S) {
-        let word = |bytes: [i32; 4]| f32::from_bits(u32::from_le_bytes(bytes.map(|b| b as u8)));
-        let number = |i: usize| i as i32 * 37 % 256;
-        let a: [[i32; 4]; MAX_LANES] =
-            std::array::from_fn(|i| std::array::from_fn(|j| number(4 * i + j)));
-        let b: [[i32; 4]; MAX_LANES] =
-            std::array::from_fn(|i| std::array::from_fn(|j| number(91 * i + 5 * j) - 128));
-        let c: [i32; MAX_LANES] = std::array::from_fn(|i| 1_000_003 * i as i32 - 7_000_000);
-        let c_bits = c.map(|c| f32::from_bits(c as u32));
-        let sum = s.dot_quads(s.read(&a.map(word)), s.read(&b.map(word)), s.read(&c_bits));
-        let expected = |i: usize| c[i] + (0..4).map(|j| a[i][j] * b[i][j]).sum::<i32>();
-        expect(s, s.integers_to_f32(sum), |i| expected(i) as f32);
-        let twice = s.add_integers(sum, sum);
-        expect(s, s.integers_to_f32(twice), |i| (2 * expected(i)) as f32);
-        for (at, bytes) in s.signed_bytes(s.read(&b.map(word))).into_iter().enumerate() {
-            expect(s, bytes, |i| b[i][at] as f32);
+        const UNSIGNED: [u8; 7] = [0, 1, 37, 127, 128, 254, 255];
+        const SIGNED: [i8; 9] = [-128, -127, -91, -1, 0, 1, 64, 126, 127];
+        // With a step of zero all four bytes of a lane are alike, so the sums are extreme.
+        for (at, step) in (0..UNSIGNED.len() * SIGNED.len()).flat_map(|at| [(at, 0), (at, 2)]) {
+            check_quads(
+                s,
+                |i, j| UNSIGNED[(at + i + step * j) % UNSIGNED.len()],
+                |i, j| SIGNED[(at + 2 * i + step * j) % SIGNED.len()],
+            );
         }
         for x in INPUTS.chunks(S::LANES) {
-            let mut words = [f32::from_bits(0x7777_7777); MAX_LANES];
-            // SAFETY: more words than a vector has.
-            unsafe { s.store_bytes(words.as_mut_ptr(), s.read(x)) };
-            let bytes: Vec<u8> =
-                words.iter().flat_map(|word| word.to_bits().to_le_bytes()).collect();
-            for (&byte, &x) in bytes.iter().zip(x) {
-                assert_eq!(byte, int8::byte(x), "{x}");
-            }
-            assert!(bytes[S::LANES..].iter().all(|&byte| byte == 0x77));
+            check_stored_bytes(s, x);
         }
     }
+}
+
+fn check_quads<S: Simd>(s: S, a: impl Fn(usize, usize) -> u8, b: impl Fn(usize, usize) -> i8) {
+    const SUMS: [i32; 5] = [0, 16_777_217, i32::MAX, -7_000_001, i32::MIN];
+    let read = |word: &dyn Fn(usize) -> u32| {
+        s.read(&std::array::from_fn::<_, MAX_LANES, _>(|i| f32::from_bits(word(i))))
+    };
+    let a_words = read(&|i| u32::from_le_bytes(std::array::from_fn(|j| a(i, j))));
+    let b_words = read(&|i| u32::from_le_bytes(std::array::from_fn(|j| b(i, j) as u8)));
+    let c = |i: usize| SUMS[i % SUMS.len()];
+    let sum = |i: usize| {
+        let products = (0..4).map(|j| i32::from(a(i, j)) * i32::from(b(i, j)));
+        c(i).wrapping_add(products.sum())
+    };
+    let sums = s.dot_quads(a_words, b_words, read(&|i| c(i) as u32));
+    expect_integers(s, sums, sum);
+    expect_integers(s, s.add_integers(sums, b_words), |i| {
+        sum(i).wrapping_add(i32::from_le_bytes(std::array::from_fn(|j| b(i, j) as u8)))
+    });
+    expect(s, s.integers_to_f32(sums), |i| sum(i) as f32);
+    for (j, bytes) in s.signed_bytes(b_words).into_iter().enumerate() {
+        expect(s, bytes, |i| f32::from(b(i, j)));
+    }
+}
+
+fn expect_integers<S: Simd>(s: S, v: S::V, want: impl Fn(usize) -> i32) {
+    for (i, lane) in s.lanes(v)[..S::LANES].iter().enumerate() {
+        assert_eq!(lane.to_bits() as i32, want(i), "lane {i}");
+    }
+}
+
+fn check_stored_bytes<S: Simd>(s: S, x: &[f32]) {
+    let mut words = [f32::from_bits(0x7777_7777); MAX_LANES];
+    // SAFETY: more words than a vector has.
+    unsafe { s.store_bytes(words.as_mut_ptr(), s.read(x)) };
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_bits().to_le_bytes()).collect();
+    let (written, rest) = bytes.split_at(S::LANES);
+    for (&byte, &x) in written.iter().zip(x) {
+        assert_eq!(byte, int8::byte(x), "{x}");
+    }
+    assert!(rest.iter().all(|&byte| byte == 0x77));
 }
 
 /// Pairs of bf16, whose first half is in the lower bits.

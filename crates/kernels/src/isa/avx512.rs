@@ -264,8 +264,11 @@ vectors!(Avx512Vnni: ["avx512f" "avx2" "fma" "avx512vnni"]
     unsafe fn store_bytes(self, p: *mut f32, v: __m512) {
         // SAFETY: the caller's contract; `self` is the witness of AVX-512 F.
         unsafe {
-            let rounded = _mm512_max_epi32(_mm512_cvtps_epi32(v), _mm512_set1_epi32(-127));
-            let bytes = _mm512_cvtsepi32_epi8(rounded);
+            // Before the conversion, which turns what is too large into the least integer.
+            let limited = _mm512_min_ps(v, _mm512_set1_ps(127.0));
+            let integers = _mm512_cvtps_epi32(limited);
+            let bytes = _mm512_max_epi32(integers, _mm512_set1_epi32(-127));
+            let bytes = _mm512_cvtepi32_epi8(bytes);
             _mm_storeu_si128(p.cast(), _mm_xor_si128(bytes, _mm_set1_epi8(i8::MIN)));
         }
     }

@@ -63,7 +63,9 @@ impl SimdOp for Quads {
                 |i, j| SIGNED[(at + 2 * i + step * j) % SIGNED.len()],
             );
         }
-        for x in INPUTS.chunks(S::LANES) {
+        let far =
+            [f32::MAX, f32::MIN, f32::INFINITY, f32::NEG_INFINITY, 2.5e9, -2.5e9, 126.5, -128.0];
+        for x in INPUTS.chunks(S::LANES).chain(far.repeat(2).chunks(S::LANES)) {
             check_stored_bytes(s, x);
         }
     }

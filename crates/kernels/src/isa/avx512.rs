@@ -120,6 +120,31 @@ macro_rules! vectors {
             }
 
             #[inline(always)]
+            fn add_integers(self, a: __m512, b: __m512) -> __m512 {
+                op!({
+                    let sum = _mm512_add_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b));
+                    _mm512_castsi512_ps(sum)
+                })
+            }
+
+            #[inline(always)]
+            fn integers_to_f32(self, v: __m512) -> __m512 {
+                op!(_mm512_cvtepi32_ps(_mm512_castps_si512(v)))
+            }
+
+            #[inline(always)]
+            unsafe fn store_bytes(self, p: *mut f32, v: __m512) {
+                op!({
+                    // Before the conversion, which turns what is too large into the least integer.
+                    let limited = _mm512_min_ps(v, _mm512_set1_ps(127.0));
+                    let integers = _mm512_cvtps_epi32(limited);
+                    let bytes = _mm512_max_epi32(integers, _mm512_set1_epi32(-127));
+                    let bytes = _mm512_cvtepi32_epi8(bytes);
+                    _mm_storeu_si128(p.cast(), _mm_xor_si128(bytes, _mm_set1_epi8(i8::MIN)));
+                })
+            }
+
+            #[inline(always)]
             fn pair_first(self, pair: __m512) -> __m512 {
                 op!(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(pair))))
             }
@@ -208,7 +233,20 @@ macro_rules! vectors {
     };
 }
 
-vectors!(Avx512: ["avx512f" "avx2" "fma"]);
+vectors!(Avx512: ["avx512f" "avx2" "fma"]
+    #[inline(always)]
+    fn dot_quads(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // AVX-512 F multiplies no integers of 8 or 16 bits; in f32 a sum of four such products is
+        // exact.
+        op!({
+            let sum = unsigned_bytes(self, a)
+                .into_iter()
+                .zip(self.signed_bytes(b))
+                .fold(self.zero(), |sum, (a, b)| self.fma(a, b, sum));
+            self.add_integers(c, _mm512_castsi512_ps(_mm512_cvttps_epi32(sum)))
+        })
+    }
+);
 
 vectors!(Avx512Bf16: ["avx512f" "avx2" "fma" "avx512bf16"]
     #[inline(always)]
@@ -246,33 +284,21 @@ vectors!(Avx512Vnni: ["avx512f" "avx2" "fma" "avx512vnni"]
             _mm512_castsi512_ps(_mm512_dpbusd_epi32(c, a, b))
         })
     }
-
-    #[inline(always)]
-    fn add_integers(self, a: __m512, b: __m512) -> __m512 {
-        op!({
-            let sum = _mm512_add_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b));
-            _mm512_castsi512_ps(sum)
-        })
-    }
-
-    #[inline(always)]
-    fn integers_to_f32(self, v: __m512) -> __m512 {
-        op!(_mm512_cvtepi32_ps(_mm512_castps_si512(v)))
-    }
-
-    #[inline(always)]
-    unsafe fn store_bytes(self, p: *mut f32, v: __m512) {
-        // SAFETY: the caller's contract; `self` is the witness of AVX-512 F.
-        unsafe {
-            // Before the conversion, which turns what is too large into the least integer.
-            let limited = _mm512_min_ps(v, _mm512_set1_ps(127.0));
-            let integers = _mm512_cvtps_epi32(limited);
-            let bytes = _mm512_max_epi32(integers, _mm512_set1_epi32(-127));
-            let bytes = _mm512_cvtepi32_epi8(bytes);
-            _mm_storeu_si128(p.cast(), _mm_xor_si128(bytes, _mm_set1_epi8(i8::MIN)));
-        }
-    }
 );
+
+/// The four bytes of each lane, which are unsigned, as f32.
+#[inline(always)]
+fn unsigned_bytes(_: Avx512, v: __m512) -> [__m512; 4] {
+    op!({
+        let (v, byte) = (_mm512_castps_si512(v), _mm512_set1_epi32(0xFF));
+        [
+            _mm512_cvtepi32_ps(_mm512_and_si512(v, byte)),
+            _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srli_epi32::<8>(v), byte)),
+            _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srli_epi32::<16>(v), byte)),
+            _mm512_cvtepi32_ps(_mm512_srli_epi32::<24>(v)),
+        ]
+    })
+}
 
 /// Every lane as bf16.
 #[inline(always)]

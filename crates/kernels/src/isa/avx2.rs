@@ -135,6 +135,58 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn dot_quads(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        // In 16 bits, since the sums of the instruction that multiplies bytes saturate.
+        op!({
+            let (a, b) = (_mm256_castps_si256(a), _mm256_castps_si256(b));
+            let a_even = _mm256_and_si256(a, _mm256_set1_epi16(0xFF));
+            let b_even = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(b));
+            let even = _mm256_madd_epi16(a_even, b_even);
+            let odd = _mm256_madd_epi16(_mm256_srli_epi16::<8>(a), _mm256_srai_epi16::<8>(b));
+            self.add_integers(c, _mm256_castsi256_ps(_mm256_add_epi32(even, odd)))
+        })
+    }
+
+    #[inline(always)]
+    fn signed_bytes(self, v: __m256) -> [__m256; 4] {
+        op!({
+            let v = _mm256_castps_si256(v);
+            [
+                _mm256_cvtepi32_ps(_mm256_srai_epi32::<24>(_mm256_slli_epi32::<24>(v))),
+                _mm256_cvtepi32_ps(_mm256_srai_epi32::<24>(_mm256_slli_epi32::<16>(v))),
+                _mm256_cvtepi32_ps(_mm256_srai_epi32::<24>(_mm256_slli_epi32::<8>(v))),
+                _mm256_cvtepi32_ps(_mm256_srai_epi32::<24>(v)),
+            ]
+        })
+    }
+
+    #[inline(always)]
+    fn add_integers(self, a: __m256, b: __m256) -> __m256 {
+        op!({
+            let sum = _mm256_add_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b));
+            _mm256_castsi256_ps(sum)
+        })
+    }
+
+    #[inline(always)]
+    fn integers_to_f32(self, v: __m256) -> __m256 {
+        op!(_mm256_cvtepi32_ps(_mm256_castps_si256(v)))
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, p: *mut f32, v: __m256) {
+        op!({
+            // Before the conversion, which turns what is too large into the least integer.
+            let limited = _mm256_min_ps(v, _mm256_set1_ps(127.0));
+            let integers = _mm256_cvtps_epi32(_mm256_max_ps(limited, _mm256_set1_ps(-127.0)));
+            let upper = _mm256_extracti128_si256::<1>(integers);
+            let words = _mm_packs_epi32(_mm256_castsi256_si128(integers), upper);
+            let bytes = _mm_packs_epi16(words, words);
+            _mm_storel_epi64(p.cast(), _mm_xor_si128(bytes, _mm_set1_epi8(i8::MIN)));
+        })
+    }
+
+    #[inline(always)]
     fn pair_first(self, pair: __m256) -> __m256 {
         op!(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(pair))))
     }

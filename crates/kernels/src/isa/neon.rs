@@ -104,6 +104,57 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn dot_quads(self, a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+        op!({
+            let [a_lower, a_upper] = bytes_by_place(self, unsigned_halves(self, a));
+            let [b_lower, b_upper] = bytes_by_place(self, signed_halves(self, b));
+            let mut sum = vreinterpretq_s32_f32(c);
+            for (a, b) in [(a_lower, b_lower), (a_upper, b_upper)] {
+                sum = vmlal_s16(sum, vget_low_s16(a), vget_low_s16(b));
+                sum = vmlal_high_s16(sum, a, b);
+            }
+            vreinterpretq_f32_s32(sum)
+        })
+    }
+
+    #[inline(always)]
+    fn signed_bytes(self, v: float32x4_t) -> [float32x4_t; 4] {
+        op!({
+            let v = vreinterpretq_s32_f32(v);
+            [
+                vcvtq_f32_s32(vshrq_n_s32::<24>(vshlq_n_s32::<24>(v))),
+                vcvtq_f32_s32(vshrq_n_s32::<24>(vshlq_n_s32::<16>(v))),
+                vcvtq_f32_s32(vshrq_n_s32::<24>(vshlq_n_s32::<8>(v))),
+                vcvtq_f32_s32(vshrq_n_s32::<24>(v)),
+            ]
+        })
+    }
+
+    #[inline(always)]
+    fn add_integers(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        op!({
+            let sum = vaddq_s32(vreinterpretq_s32_f32(a), vreinterpretq_s32_f32(b));
+            vreinterpretq_f32_s32(sum)
+        })
+    }
+
+    #[inline(always)]
+    fn integers_to_f32(self, v: float32x4_t) -> float32x4_t {
+        op!(vcvtq_f32_s32(vreinterpretq_s32_f32(v)))
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, p: *mut f32, v: float32x4_t) {
+        op!({
+            let integers = vmaxq_s32(vcvtnq_s32_f32(v), vdupq_n_s32(-127));
+            let words = vqmovn_s32(integers);
+            let bytes = vreinterpret_u8_s8(vqmovn_s16(vcombine_s16(words, words)));
+            let word = vreinterpret_u32_u8(veor_u8(bytes, vdup_n_u8(0x80)));
+            p.cast::<u32>().write_unaligned(vget_lane_u32::<0>(word));
+        })
+    }
+
+    #[inline(always)]
     fn pair_first(self, pair: float32x4_t) -> float32x4_t {
         op!(vreinterpretq_f32_u32(vshlq_n_u32::<16>(vreinterpretq_u32_f32(pair))))
     }
@@ -177,4 +228,29 @@ impl Simd for Neon {
     fn reduce_max(self, v: float32x4_t) -> f32 {
         op!(vmaxvq_f32(v))
     }
+}
+
+/// The even bytes of all lanes and the odd ones, which are unsigned, in 16 bits each.
+#[inline(always)]
+fn unsigned_halves(_: Neon, v: float32x4_t) -> [int16x8_t; 2] {
+    op!({
+        let v = vreinterpretq_u16_f32(v);
+        [vandq_u16(v, vdupq_n_u16(0xFF)), vshrq_n_u16::<8>(v)]
+            .map(|half| vreinterpretq_s16_u16(half))
+    })
+}
+
+/// The even bytes of all lanes and the odd ones, which are signed, in 16 bits each.
+#[inline(always)]
+fn signed_halves(_: Neon, v: float32x4_t) -> [int16x8_t; 2] {
+    op!({
+        let v = vreinterpretq_s16_f32(v);
+        [vshrq_n_s16::<8>(vshlq_n_s16::<8>(v)), vshrq_n_s16::<8>(v)]
+    })
+}
+
+/// The first bytes of all lanes and then the second ones, and the third and fourth ones.
+#[inline(always)]
+fn bytes_by_place(_: Neon, [even, odd]: [int16x8_t; 2]) -> [int16x8_t; 2] {
+    op!([vuzp1q_s16(even, odd), vuzp2q_s16(even, odd)])
 }

@@ -108,7 +108,6 @@ impl Bench {
     }
 
     /// The last picture, `[1, 3, height, width]`.
-    #[cfg(any(target_os = "macos", test))]
     pub fn output(&self) -> &Tensor {
         &self.output
     }

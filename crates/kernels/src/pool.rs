@@ -92,12 +92,12 @@ impl Pool {
     /// # Panics
     /// With the payload of a task that panicked; tasks not yet claimed are then dropped.
     pub fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
-        if tasks <= 1 || self.threads() == 1 || IN_TASK.get() {
-            (0..tasks).for_each(task);
+        if let Some(simulation) = self.simulation.as_ref().filter(|_| !IN_TASK.get()) {
+            simulation.run(tasks, |index| inside_a_task(|| task(index)));
             return;
         }
-        if let Some(simulation) = &self.simulation {
-            simulation.run(tasks, |index| inside_a_task(|| task(index)));
+        if tasks <= 1 || self.workers.is_empty() || IN_TASK.get() {
+            (0..tasks).for_each(task);
             return;
         }
         let _turn = lock(&self.turn);
@@ -114,7 +114,7 @@ impl Pool {
     /// As [`Pool::run`], calling `task(thread, i)` where `thread` is below [`Pool::threads`] and no
     /// two calls that overlap in time share it: the number of a piece of scratch memory.
     pub fn run_numbered(&self, tasks: usize, task: &(dyn Fn(usize, usize) + Sync)) {
-        if tasks <= 1 || self.threads() == 1 || IN_TASK.get() {
+        if IN_TASK.get() {
             (0..tasks).for_each(|index| task(0, index));
             return;
         }

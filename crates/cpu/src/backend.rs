@@ -53,13 +53,21 @@ impl CpuBackend {
     /// # Errors
     /// If what is asked for, here or in the environment, is unknown or missing.
     pub fn new(options: CpuOptions) -> Result<Self, CpuError> {
-        let isa = match options.isa {
-            Some(isa) => isa.require()?,
-            None => Isa::detect()?,
-        };
         let pool = match options.threads {
             Some(threads) => Pool::new(threads.max(1)),
             None => Pool::with_physical_cores(),
+        };
+        Self::on(Arc::new(pool), options)
+    }
+
+    /// A backend whose programs run on the threads of `pool`, whatever `options` say of threads.
+    ///
+    /// # Errors
+    /// As [`CpuBackend::new`].
+    pub fn on(pool: Arc<Pool>, options: CpuOptions) -> Result<Self, CpuError> {
+        let isa = match options.isa {
+            Some(isa) => isa.require()?,
+            None => Isa::detect()?,
         };
         let convolutions = match options.convolutions {
             Some(convolutions) => convolutions,

@@ -1,7 +1,7 @@
 //! One running copy of a program: an arena and the loop over the steps.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use laterna_graph::backend::check_ports;
 use laterna_graph::{Instance, RunError};
@@ -68,9 +68,9 @@ impl Instance for CpuInstance {
     ) -> Result<(), RunError> {
         let machine = self.program.0.machine.clone();
         self.run_steps(inputs, outputs, |index, step, memory| {
-            let start = Instant::now();
+            let start = machine.pool.clock();
             let result = step.kernel.run(&machine, &mut memory.step(&step.operands));
-            times[index] += start.elapsed();
+            times[index] += machine.pool.clock() - start;
             result
         })
     }

@@ -14,7 +14,7 @@ pub struct Machine {
     /// The instruction set chosen.
     pub isa: Isa,
     /// The threads.
-    pub pool: Pool,
+    pub pool: Arc<Pool>,
     /// How 3x3 convolutions are computed.
     pub convolutions: Convolutions,
     /// How the operands of products are rounded.

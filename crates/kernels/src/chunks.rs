@@ -3,9 +3,22 @@
 
 use crate::Pool;
 
-/// Elements of one task of a kernel that streams through memory: tens of microseconds, and small
-/// enough to stay in a second-level cache between two passes.
-pub(crate) const TASK_ELEMENTS: usize = 1 << 14;
+/// Elements of one task of a kernel that streams through memory, at most: tens of microseconds, and
+/// few enough to stay in a second-level cache between two passes.
+const MOST_ELEMENTS: usize = 1 << 14;
+
+/// Elements below which claiming a task is no longer small beside it.
+const LEAST_ELEMENTS: usize = 1 << 13;
+
+/// Tasks for each thread, so that a thread that was held up leaves little behind.
+const TASKS_PER_THREAD: usize = 4;
+
+/// Elements of one task of a kernel that streams through `total` in all. Its results do not depend
+/// on where they are cut.
+pub(crate) fn task_elements(pool: &Pool, total: usize) -> usize {
+    let even = total.div_ceil(TASKS_PER_THREAD * pool.threads());
+    even.clamp(LEAST_ELEMENTS, MOST_ELEMENTS)
+}
 
 /// Calls `task(i, piece)` for the pieces of `len` elements of `data`, in parallel; piece i starts
 /// at `i * len` and the last may be shorter.
@@ -45,6 +58,19 @@ unsafe impl<T: Send> Sync for Start<T> {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tasks_are_enough_for_all_threads_and_none_is_tiny() {
+        for threads in [1, 2, 64] {
+            let pool = Pool::simulated(threads);
+            for total in [0, 1, 5_000, 1 << 20, 1 << 24] {
+                let len = task_elements(&pool, total);
+                assert!((LEAST_ELEMENTS..=MOST_ELEMENTS).contains(&len));
+                let enough = total.div_ceil(len) >= 3 * threads;
+                assert!(enough || len == LEAST_ELEMENTS, "{threads} {total}: {len}");
+            }
+        }
+    }
 
     #[test]
     fn pieces_cover_the_buffer_once() {

@@ -5,12 +5,16 @@
 //! microseconds, and then sleep. A worker that wakes late finds the job closed and is not waited
 //! for, so a busy machine costs throughput, not latency.
 
+mod simulation;
+
+use simulation::Simulation;
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Pause instructions before a waiting thread sleeps: some tens of microseconds, the length of
 /// the gap between two parallel layers.
@@ -25,6 +29,8 @@ pub struct Pool {
     workers: Vec<JoinHandle<()>>,
     /// Held for the length of a run: one job at a time.
     turn: Mutex<()>,
+    simulation: Option<Simulation>,
+    made: Instant,
 }
 
 impl Pool {
@@ -39,7 +45,20 @@ impl Pool {
         let started = Arc::new(Barrier::new(threads));
         let workers = (1..threads).map(|index| spawn_worker(index, &shared, &started)).collect();
         started.wait();
-        Self { shared, workers, turn: Mutex::new(()) }
+        Self { shared, workers, turn: Mutex::new(()), simulation: None, made: Instant::now() }
+    }
+
+    /// A pool that splits work as one of `threads` threads does, but leaves all of it to the caller:
+    /// [`Pool::clock`] tells how long the threads would have taken. That they share caches and
+    /// memory, and have to be woken, is not part of it. A run allocates.
+    ///
+    /// # Panics
+    /// When `threads` is 0.
+    pub fn simulated(threads: usize) -> Self {
+        assert!(threads > 0, "a pool has at least one thread");
+        let mut pool = Self::new(1);
+        pool.simulation = Some(Simulation::new(threads));
+        pool
     }
 
     /// A pool with one thread for each physical core.
@@ -49,7 +68,19 @@ impl Pool {
 
     /// The number of threads, including the caller of [`Pool::run`].
     pub fn threads(&self) -> usize {
-        self.workers.len() + 1
+        self.simulation.as_ref().map_or(self.workers.len() + 1, Simulation::threads)
+    }
+
+    /// The time since the pool was made; of a simulated one, less what its threads would have saved.
+    pub fn clock(&self) -> Duration {
+        let saved = self.simulation.as_ref().map(Simulation::saved);
+        self.made.elapsed() - saved.unwrap_or_default()
+    }
+
+    /// Tells a simulated pool that the jobs to come are those that followed the last such call: of
+    /// each task the least time counts, so that what interrupted one once does not.
+    pub fn repeat(&self) {
+        self.simulation.iter().for_each(Simulation::repeat);
     }
 
     /// Calls `task(i)` once for each `i < tasks`, on any thread, in increasing order of claiming,
@@ -61,6 +92,10 @@ impl Pool {
     /// # Panics
     /// With the payload of a task that panicked; tasks not yet claimed are then dropped.
     pub fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+        if let Some(simulation) = self.simulation.as_ref().filter(|_| !IN_TASK.get()) {
+            simulation.run(tasks, |index| inside_a_task(|| task(index)));
+            return;
+        }
         if tasks <= 1 || self.workers.is_empty() || IN_TASK.get() {
             (0..tasks).for_each(task);
             return;
@@ -79,7 +114,7 @@ impl Pool {
     /// As [`Pool::run`], calling `task(thread, i)` where `thread` is below [`Pool::threads`] and no
     /// two calls that overlap in time share it: the number of a piece of scratch memory.
     pub fn run_numbered(&self, tasks: usize, task: &(dyn Fn(usize, usize) + Sync)) {
-        if tasks <= 1 || self.workers.is_empty() || IN_TASK.get() {
+        if IN_TASK.get() {
             (0..tasks).for_each(|index| task(0, index));
             return;
         }
@@ -124,6 +159,19 @@ thread_local! {
     /// The number of this thread in the pool that it works for; 0 for a thread of the caller's,
     /// which is the only such one in a job.
     static WORKER: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Calls `work` with [`IN_TASK`] set, which a panic resets too.
+fn inside_a_task(work: impl FnOnce()) {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            IN_TASK.set(false);
+        }
+    }
+    let _reset = Reset;
+    IN_TASK.set(true);
+    work();
 }
 
 /// A job's function with its lifetime erased; valid while its run has not returned.
@@ -226,17 +274,17 @@ impl Shared {
         let Some(job) = (unsafe { *self.job.get() }) else { return };
         // SAFETY: `Pool::run` keeps the function alive until everybody inside has left.
         let task = unsafe { &*job.task };
-        IN_TASK.set(true);
         let result = catch_unwind(AssertUnwindSafe(|| {
-            loop {
-                let index = self.next.fetch_add(1, Ordering::Relaxed);
-                if index >= job.tasks {
-                    break;
+            inside_a_task(|| {
+                loop {
+                    let index = self.next.fetch_add(1, Ordering::Relaxed);
+                    if index >= job.tasks {
+                        break;
+                    }
+                    task(index);
                 }
-                task(index);
-            }
+            });
         }));
-        IN_TASK.set(false);
         if let Err(payload) = result {
             self.next.store(job.tasks, Ordering::Relaxed);
             lock(&self.panic).get_or_insert(payload);
@@ -321,109 +369,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn counts(pool: &Pool, tasks: usize) -> Vec<usize> {
-        let counts: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
-        pool.run(tasks, &|i| {
-            counts[i].fetch_add(1, Ordering::Relaxed);
-        });
-        counts.into_iter().map(AtomicUsize::into_inner).collect()
-    }
-
-    #[test]
-    fn every_task_runs_once() {
-        for threads in [1, 2, 3, 8] {
-            let pool = Pool::new(threads);
-            assert_eq!(pool.threads(), threads);
-            for tasks in [0, 1, 2, 7, 1000] {
-                assert_eq!(counts(&pool, tasks), vec![1; tasks]);
-            }
-        }
-    }
-
-    #[test]
-    fn calls_that_overlap_have_numbers_of_their_own() {
-        for threads in [1, 2, 5] {
-            let pool = Pool::new(threads);
-            let busy: Vec<AtomicBool> = (0..threads).map(|_| AtomicBool::new(false)).collect();
-            let done = AtomicUsize::new(0);
-            pool.run_numbered(500, &|thread, _| {
-                assert!(!busy[thread].swap(true, Ordering::SeqCst), "number {thread} is in use");
-                std::thread::yield_now();
-                busy[thread].store(false, Ordering::SeqCst);
-                done.fetch_add(1, Ordering::Relaxed);
-            });
-            assert_eq!(done.into_inner(), 500);
-        }
-    }
-
-    #[test]
-    fn many_tiny_jobs_see_their_own_data() {
-        let pool = Pool::new(4);
-        for round in 0..20_000 {
-            let sum = AtomicUsize::new(0);
-            pool.run(3, &|i| {
-                sum.fetch_add(round + i, Ordering::Relaxed);
-            });
-            assert_eq!(sum.into_inner(), 3 * round + 3);
-        }
-    }
-
-    #[test]
-    fn jobs_after_sleep_wake_the_workers() {
-        let pool = Pool::new(2);
-        for _ in 0..5 {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-            // Both tasks wait for each other, so both threads must take part.
-            let barrier = Barrier::new(2);
-            pool.run(2, &|_| {
-                barrier.wait();
-            });
-        }
-    }
-
-    #[test]
-    fn a_panic_reaches_the_caller_and_the_pool_lives_on() {
-        let pool = Pool::new(3);
-        for _ in 0..50 {
-            let run = || pool.run(64, &|i| assert_ne!(i, 13, "task thirteen"));
-            let payload = catch_unwind(AssertUnwindSafe(run)).unwrap_err();
-            assert!(payload.downcast_ref::<String>().unwrap().contains("task thirteen"));
-            assert_eq!(counts(&pool, 10), vec![1; 10]);
-        }
-    }
-
-    #[test]
-    fn a_nested_run_completes() {
-        let pool = Pool::new(2);
-        let total = AtomicUsize::new(0);
-        pool.run(4, &|_| {
-            pool.run(5, &|_| {
-                total.fetch_add(1, Ordering::Relaxed);
-            });
-        });
-        assert_eq!(total.into_inner(), 20);
-    }
-
-    #[test]
-    fn callers_on_several_threads_take_turns() {
-        let pool = Pool::new(2);
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for _ in 0..500 {
-                        assert_eq!(counts(&pool, 5), vec![1; 5]);
-                    }
-                });
-            }
-        });
-    }
-
-    #[test]
-    fn physical_cores_are_among_the_logical_ones() {
-        let logical = std::thread::available_parallelism().unwrap().get();
-        assert!((1..=logical).contains(&physical_cores()));
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! Arithmetic on two operands with NumPy broadcasting. One kernel serves all cases: runs along the
 //! innermost axis on which each operand is either contiguous or constant.
 
-use crate::chunks::{TASK_ELEMENTS, for_each_chunk};
+use crate::chunks::{for_each_chunk, task_elements};
 use crate::isa::{Isa, Simd, SimdOp, Variant, pick, run, variants};
 use crate::lanes::{Lanewise, for_lanes};
 use crate::pool::Pool;
@@ -116,8 +116,9 @@ pub fn binary(
     let needed = [broadcast.walk.reach(0), broadcast.walk.reach(1)];
     assert!(a.len() >= needed[0] && b.len() >= needed[1], "operands fit the shapes");
     let part = pick(VARIANTS, isa);
-    for_each_chunk(pool, out, TASK_ELEMENTS, |index, out| {
-        part(function, broadcast, a, b, index * TASK_ELEMENTS, out);
+    let task = task_elements(pool, out.len());
+    for_each_chunk(pool, out, task, |index, out| {
+        part(function, broadcast, a, b, index * task, out);
     });
 }
 

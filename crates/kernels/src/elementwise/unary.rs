@@ -1,7 +1,7 @@
 //! Functions of one operand: activations, affine maps, clamping, and the plain copy.
 
 use super::{ActivationLoop, unswitch};
-use crate::chunks::{TASK_ELEMENTS, for_each_chunk};
+use crate::chunks::{for_each_chunk, task_elements};
 use crate::isa::{Isa, Simd, SimdOp, Variant, pick, run, variants};
 use crate::lanes::{Lanewise, for_lanes};
 use crate::math::Activation;
@@ -56,8 +56,9 @@ fn entry<S: Simd>(function: Unary, x: &[f32], out: &mut [f32]) {
 pub fn unary(isa: Isa, pool: &Pool, function: Unary, x: &[f32], out: &mut [f32]) {
     assert_eq!(x.len(), out.len(), "x and out have the same shape");
     let map = pick(VARIANTS, isa);
-    for_each_chunk(pool, out, TASK_ELEMENTS, |index, out| {
-        map(function, &x[index * TASK_ELEMENTS..][..out.len()], out);
+    let task = task_elements(pool, out.len());
+    for_each_chunk(pool, out, task, |index, out| {
+        map(function, &x[index * task..][..out.len()], out);
     });
 }
 
@@ -67,8 +68,9 @@ pub fn unary(isa: Isa, pool: &Pool, function: Unary, x: &[f32], out: &mut [f32])
 /// When the lengths differ.
 pub fn copy(pool: &Pool, x: &[f32], out: &mut [f32]) {
     assert_eq!(x.len(), out.len(), "x and out have the same shape");
-    for_each_chunk(pool, out, TASK_ELEMENTS, |index, out| {
-        out.copy_from_slice(&x[index * TASK_ELEMENTS..][..out.len()]);
+    let task = task_elements(pool, out.len());
+    for_each_chunk(pool, out, task, |index, out| {
+        out.copy_from_slice(&x[index * task..][..out.len()]);
     });
 }
 

@@ -22,6 +22,9 @@ const GROUP_BYTES: usize = 750 << 10;
 /// Tasks for each thread, so that a thread that was held up leaves little behind.
 const TASKS_PER_THREAD: usize = 16;
 
+/// Multiply-adds of a task, below which claiming it is no longer small beside it.
+const LEAST_PRODUCTS: usize = 1 << 17;
+
 /// Bytes of A that stay in the first-level cache while the panels of a task pass by, so that each
 /// weight that is fetched serves several tiles.
 const RUN_BYTES: usize = 16 << 10;
@@ -82,7 +85,8 @@ impl Split {
         let (pass_taps, pass_channels) = passes(weights);
         let panels = weights.panels();
         let pass_bytes = pass_taps * pass_channels * weights.panel_width() * size_of::<f32>();
-        let wanted = threads * TASKS_PER_THREAD;
+        let most = (rows * weights.len() / LEAST_PRODUCTS).max(1);
+        let wanted = (threads * TASKS_PER_THREAD).min(most);
         let groups = panels.div_ceil((GROUP_BYTES / pass_bytes).max(1));
         let row_blocks = wanted.div_ceil(groups).min(tiles / MIN_TILES).max(1);
         let panel_groups = groups.max(wanted.div_ceil(row_blocks)).min(panels);

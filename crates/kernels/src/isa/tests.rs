@@ -232,6 +232,12 @@ fn names_round_trip_and_bad_names_are_errors() {
 }
 
 #[test]
+#[cfg(target_arch = "aarch64")]
+fn neon_is_what_aarch64_runs() {
+    assert!(Isa::available().eq([Isa::Neon, Isa::Portable]));
+}
+
+#[test]
 fn portable_is_always_available() {
     assert!(Isa::Portable.is_available());
     assert!(Isa::available().next().is_some_and(|isa| isa == Isa::best()));

@@ -3,11 +3,11 @@
 //!
 //! Both passes see an image as rows of `width` floats, a row being one position or, with few
 //! channels, several, so that vectors are full whatever the number of channels. Chunks of rows are
-//! the tasks; their size does not depend on the threads, so neither does the result.
+//! the tasks of the first; their size does not depend on the threads, so neither does the result.
 
 use super::moments::Moments;
 use super::split;
-use crate::chunks::for_each_chunk;
+use crate::chunks::{for_each_chunk, task_elements};
 use crate::elementwise::{ActivationLoop, unswitch};
 use crate::isa::{Isa, MAX_LANES, Simd, SimdOp, Variant, pick, run, variants};
 use crate::lanes::{Lanewise, for_lanes};
@@ -120,8 +120,9 @@ fn normalise_image(
         gather(shape, &x[..chunk.min(x.len())], moments);
     });
     fill_coefficients(shape, moments, gamma, beta, coefficients);
-    for_each_chunk(pool, out, chunk, |index, out| {
-        apply(shape.activation, coefficients, &x[index * chunk..][..out.len()], out);
+    let piece = task_elements(pool, out.len()).next_multiple_of(shape.width());
+    for_each_chunk(pool, out, piece, |index, out| {
+        apply(shape.activation, coefficients, &x[index * piece..][..out.len()], out);
     });
 }
 

@@ -1,7 +1,7 @@
 //! Layer normalisation (Ba, Kiros and Hinton 2016, arXiv 1607.06450) over the last axis.
 
 use super::split;
-use crate::chunks::{TASK_ELEMENTS, for_each_chunk};
+use crate::chunks::{for_each_chunk, task_elements};
 use crate::isa::{Isa, Simd, SimdOp, Variant, pick, run, variants};
 use crate::pool::Pool;
 
@@ -39,7 +39,7 @@ pub fn layer_norm(
     assert!(channels > 0 && beta.len() == channels, "gamma and beta: [channels]");
     assert!(x.len() == out.len() && x.len().is_multiple_of(channels), "x, out: [rows, channels]");
     let (parameters, rows) = (Parameters { eps, gamma, beta }, pick(VARIANTS, isa));
-    let piece = channels * TASK_ELEMENTS.div_ceil(channels);
+    let piece = task_elements(pool, x.len()).next_multiple_of(channels);
     for_each_chunk(pool, out, piece, |index, out| {
         rows(&parameters, &x[index * piece..][..out.len()], out);
     });

@@ -4,7 +4,7 @@
 pub mod reference;
 mod tile;
 
-use crate::chunks::{TASK_ELEMENTS, for_each_chunk};
+use crate::chunks::{for_each_chunk, task_elements};
 use crate::gemm::check_matrix;
 use crate::pool::Pool;
 use crate::strided::{MAX_RANK, Walk};
@@ -21,9 +21,10 @@ pub fn permute(pool: &Pool, extents: &[usize], axes: &[usize], x: &[f32], out: &
     assert_eq!(out.len(), x.len(), "out: {extents:?} by {axes:?}");
     match tile::Matrices::of(&walk) {
         Some(matrices) => matrices.transpose(pool, x, out),
-        None => for_each_chunk(pool, out, TASK_ELEMENTS, |index, out| {
-            gather(&walk, index * TASK_ELEMENTS, x, out);
-        }),
+        None => {
+            let task = task_elements(pool, out.len());
+            for_each_chunk(pool, out, task, |index, out| gather(&walk, index * task, x, out));
+        }
     }
 }
 
@@ -78,7 +79,7 @@ pub fn copy_rows(
     if rows == 0 || width == 0 {
         return;
     }
-    let block = TASK_ELEMENTS.div_ceil(width);
+    let block = task_elements(pool, rows * width).div_ceil(width);
     let out = &mut out[..(rows - 1) * out_stride + width];
     for_each_chunk(pool, out, block * out_stride, |index, out| {
         let x = x[index * block * x_stride..].chunks(x_stride);

@@ -1,7 +1,7 @@
 //! Transposition of matrices in square tiles that stay in the first-level cache: the order of
 //! pixels and channels of a picture, either way.
 
-use crate::chunks::{TASK_ELEMENTS, for_each_chunk};
+use crate::chunks::{for_each_chunk, task_elements};
 use crate::pool::Pool;
 use crate::strided::Walk;
 
@@ -34,7 +34,8 @@ impl Matrices {
     }
 
     fn transpose_one(&self, pool: &Pool, x: &[f32], out: &mut [f32]) {
-        let block = TASK_ELEMENTS.div_ceil(self.rows).next_multiple_of(TILE);
+        let task = task_elements(pool, out.len());
+        let block = task.div_ceil(self.rows).next_multiple_of(TILE);
         for_each_chunk(pool, out, block * self.rows, |index, out| {
             for (i, out) in out.chunks_mut(TILE * self.rows).enumerate() {
                 self.transpose_columns(x, index * block + i * TILE, out);

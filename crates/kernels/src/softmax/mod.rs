@@ -3,7 +3,7 @@
 
 pub mod reference;
 
-use crate::chunks::{TASK_ELEMENTS, for_each_chunk};
+use crate::chunks::{for_each_chunk, task_elements};
 use crate::isa::{Isa, Simd, SimdOp, Variant, pick, run, variants};
 use crate::math::exp;
 use crate::pool::Pool;
@@ -68,7 +68,7 @@ fn for_each_piece(
     task: impl Fn(usize, &mut [f32]) + Sync,
 ) {
     assert!(data.is_empty() || data.len().is_multiple_of(columns), "[rows, columns]");
-    let piece = TASK_ELEMENTS.next_multiple_of(columns.max(1));
+    let piece = task_elements(pool, data.len()).next_multiple_of(columns.max(1));
     for_each_chunk(pool, data, piece, |index, rows| task(index * piece, rows));
 }
 

@@ -3,15 +3,19 @@
 pub mod frame;
 mod report;
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use laterna_diffusion::session::Size;
+use laterna_weights::write_safetensors;
 
 use crate::backends::BackendArgs;
 use crate::console::{Console, print};
-use crate::error::Failure;
+use crate::error::{During, Failure};
+use crate::interrupt::uninterrupted;
 use crate::machine;
 use crate::model::ModelArgs;
+use crate::picture::check_folder;
 use crate::size;
 use frame::Bench;
 use report::Report;
@@ -44,6 +48,9 @@ pub struct Args {
     /// Frames that run first and are not measured.
     #[arg(long, value_name = "N", default_value_t = 2)]
     warm_up: u32,
+    /// Write the last picture, [1, 3, height, width] in -1..1, to this safetensors file.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// Show every layer's time too.
     #[arg(long)]
     per_layer: bool,
@@ -59,6 +66,7 @@ pub struct Args {
 /// # Errors
 /// If the model cannot be loaded or run.
 pub fn run(args: &Args, console: &Console) -> Result<(), Failure> {
+    args.output.iter().try_for_each(|file| check_folder(file))?;
     let model = args.model.open(console)?;
     let size = args.size.unwrap_or(model.default_size()?);
     size::check(size, model.vae()?.encoder_factor())?;
@@ -82,6 +90,10 @@ pub fn run(args: &Args, console: &Console) -> Result<(), Failure> {
         bar.advance(total);
     }
     drop(bar);
+    if let Some(file) = &args.output {
+        let picture = [("image", bench.output().view())];
+        uninterrupted(|| write_safetensors(file, &picture)).during("cannot write the picture")?;
+    }
     let report = Report {
         model: &args.model.model,
         backend: &args.backend.backend,

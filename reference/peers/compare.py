@@ -16,22 +16,9 @@ import numpy as np
 import onnxruntime
 import openvino
 import torch
+from agreement import distance
 from frame import Frame, picture
-
-FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "asimd")
-
-
-def machine() -> dict:
-    """What decides the times: processor, cores in use, instruction sets."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    facts = dict(reversed([[part.strip() for part in line.split(":", 1)] for line in lines if ":" in line]))
-    flags = set(facts.get("flags", facts.get("Features", "")).split())
-    return {
-        "cpu": facts.get("model name", platform.processor()),
-        "cores": len(os.sched_getaffinity(0)),
-        "flags": [flag for flag in FLAGS if flag in flags],
-        "system": platform.system(),
-    }
+from machine import machine
 
 
 def versions() -> dict[str, str]:
@@ -48,15 +35,6 @@ def timed(run: engines.Run, image: np.ndarray, frames: int) -> list[float]:
         run(image)
         samples.append(1e3 * (time.perf_counter() - start))
     return samples
-
-
-def distance(outputs: tuple, expected: tuple) -> dict[str, float]:
-    """max |error| / max |reference| of both outputs, and the picture's PSNR in dB where it is not the same."""
-    pairs = zip(("picture", "eps"), outputs, expected, strict=True)
-    found = {name: float(np.abs(a - b).max() / np.abs(b).max()) for name, a, b in pairs}
-    a, b = (np.clip(picture / 2 + 0.5, 0, 1).astype(np.float64) for picture in (outputs[0], expected[0]))
-    error = np.square(a - b).mean()
-    return {**found, "psnr_db": float(-10 * np.log10(error))} if error > 0 else found
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict:
@@ -118,7 +96,9 @@ def main() -> None:
     if arguments.record:
         arguments.record.write_text(json.dumps(record, indent=1) + "\n")
     print(
-        json.dumps({key: record[key] for key in ("median_ms", "laterna_time_over", "agreement_with_pytorch_f32")}, indent=1)
+        json.dumps(
+            {key: record[key] for key in ("median_ms", "laterna_time_over", "agreement_with_pytorch_f32")}, indent=1
+        )
     )
 
 

@@ -28,9 +28,7 @@ def evaluate(command: list, component: str, inputs: dict[str, torch.Tensor], fol
     return output
 
 
-def frame(
-    binary: Path, model: Path, torch_frame: Frame, image: torch.Tensor, folder: Path, precision: str
-) -> tuple:
+def frame(binary: Path, model: Path, torch_frame: Frame, image: torch.Tensor, folder: Path, precision: str) -> tuple:
     """(picture, eps) with the noise and prompt of `torch_frame`."""
     command = [binary, "eval", "--model", model, "--precision", precision]
     signal, spread = torch_frame.signal, torch_frame.spread

@@ -12,16 +12,23 @@ from pathlib import Path
 
 import engines
 import laterna
+import nncf
 import numpy as np
 import onnxruntime
 import openvino
 import torch
-from frame import Frame, picture
+from agreement import distance
+from frame import Frame, photograph, picture
 from machine import machine
+from photographs import photographs
+from quantise import quantised
+
+# Pictures that an int8 model is calibrated on.
+CALIBRATION = 8
 
 
 def versions() -> dict[str, str]:
-    modules = {"torch": torch, "onnxruntime": onnxruntime, "openvino": openvino}
+    modules = {"torch": torch, "onnxruntime": onnxruntime, "openvino": openvino, "nncf": nncf}
     return {"python": platform.python_version(), **{name: module.__version__ for name, module in modules.items()}}
 
 
@@ -36,26 +43,39 @@ def timed(run: engines.Run, image: np.ndarray, frames: int) -> list[float]:
     return samples
 
 
-def distance(outputs: tuple, expected: tuple) -> dict[str, float]:
-    """max |error| / max |reference| of both outputs, and the picture's PSNR in dB where it is not the same."""
-    pairs = zip(("picture", "eps"), outputs, expected, strict=True)
-    found = {name: float(np.abs(a - b).max() / np.abs(b).max()) for name, a, b in pairs}
-    a, b = (np.clip(picture / 2 + 0.5, 0, 1).astype(np.float64) for picture in (outputs[0], expected[0]))
-    error = np.square(a - b).mean()
-    return {**found, "psnr_db": float(-10 * np.log10(error))} if error > 0 else found
+def calibration(size: int, photos: list[Path]) -> dict[str, np.ndarray]:
+    """The picture that is timed, then photographs, or without any other pictures of its kind; by name."""
+    if photos:
+        others = {path.name: photograph(path, size, size) for path in photos[: CALIBRATION - 1]}
+    else:
+        others = {f"synthetic, seed {seed}": picture(size, size, seed) for seed in range(4, 3 + CALIBRATION)}
+    pictures = {"the picture that is timed": picture(size, size), **others}
+    return {name: value.numpy() for name, value in pictures.items()}
+
+
+def peers(arguments: argparse.Namespace, frame: Frame, pictures: dict[str, np.ndarray]) -> dict[str, engines.Run]:
+    """Every other engine that runs the frame in the precision, by the name that the record gives it."""
+    threads, precision = arguments.threads, arguments.precision
+    if precision == "int8":
+        # What is not quantised can be in either precision, and which is faster is up to the machine.
+        model = quantised(arguments.onnx, list(pictures.values()))
+        return {f"openvino_int8_{rest}": engines.open_vino(model, threads, rest) for rest in ("f32", "bf16")}
+    found = {
+        "openvino": engines.open_vino(arguments.onnx, threads, precision),
+        "pytorch": engines.pytorch(frame, threads, precision),
+    }
+    if precision == "f32":
+        # It has no kernels of bf16 for CPUs.
+        found["onnxruntime"] = engines.ort(arguments.onnx, threads)
+    return found
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict:
     size, threads, precision = arguments.size, arguments.threads, arguments.precision
     frame = Frame(arguments.model, size, size).eval()
     image = picture(size, size)
-    runs = {
-        "openvino": engines.open_vino(arguments.onnx, threads, precision),
-        "pytorch": engines.pytorch(frame, threads, precision),
-    }
-    if precision == "f32":
-        # It has no kernels of bf16 for CPUs.
-        runs["onnxruntime"] = engines.ort(arguments.onnx, threads)
+    pictures = calibration(size, arguments.photos) if precision == "int8" else {}
+    runs = peers(arguments, frame, pictures)
     expected = engines.pytorch(frame, threads, "f32")(image.numpy())
     agreement = {name: distance(run(image.numpy()), expected) for name, run in runs.items()}
     samples: dict[str, list[float]] = {name: [] for name in runs}
@@ -73,7 +93,8 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict:
             benches.append(laterna.bench(binary, arguments.model, size, arguments.frames, threads, precision))
             samples["laterna"].append(benches[-1]["frame"]["median_ms"])
         print(f"round {number + 1} of {arguments.rounds}, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
-    return {"samples_ms": samples, "agreement_with_pytorch_f32": agreement, "laterna_bench": benches}
+    found = {"samples_ms": samples, "agreement_with_pytorch_f32": agreement, "laterna_bench": benches}
+    return found | ({"openvino_calibrated_on": list(pictures)} if pictures else {})
 
 
 def summary(result: dict) -> dict:
@@ -91,7 +112,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--frames", type=int, default=3, help="timed frames of each engine in a round")
-    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32", help="of every engine that is timed")
+    parser.add_argument(
+        "--precision", choices=("f32", "bf16", "int8"), default="f32", help="of every engine that is timed"
+    )
+    parser.add_argument(
+        "--photos", type=photographs, default=[], help="folder of pictures to calibrate OpenVINO's int8 on as well"
+    )
     parser.add_argument("--record", type=Path, help="JSON file to write")
     arguments = parser.parse_args()
     load = os.getloadavg()[0]
@@ -104,7 +130,9 @@ def main() -> None:
     if arguments.record:
         arguments.record.write_text(json.dumps(record, indent=1) + "\n")
     print(
-        json.dumps({key: record[key] for key in ("median_ms", "laterna_time_over", "agreement_with_pytorch_f32")}, indent=1)
+        json.dumps(
+            {key: record[key] for key in ("median_ms", "laterna_time_over", "agreement_with_pytorch_f32")}, indent=1
+        )
     )
 
 

@@ -21,9 +21,10 @@ def ort(onnx: Path, threads: int) -> Run:
     return lambda image: tuple(session.run(["picture", "eps"], {"image": image}))
 
 
-def open_vino(onnx: Path, threads: int, precision: str) -> Run:
+def open_vino(model: Path, threads: int, precision: str) -> Run:
+    """`model` is an ONNX file or OpenVINO's own; what is quantised in it stays so in either precision."""
     settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
-    compiled = openvino.Core().compile_model(onnx, "CPU", settings)
+    compiled = openvino.Core().compile_model(model, "CPU", settings)
 
     def run(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         results = compiled({"image": image})

@@ -7,8 +7,10 @@ from pathlib import Path
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import numpy as np
 import torch
 from diffusers import AutoencoderTiny, EulerDiscreteScheduler, UNet2DConditionModel
+from PIL import Image, ImageOps
 
 from common import generator, randn
 
@@ -40,7 +42,13 @@ class Frame(torch.nn.Module):
         return self.vae.decode(x0, return_dict=False)[0], eps
 
 
-def picture(height: int, width: int) -> torch.Tensor:
+def picture(height: int, width: int, seed: int = 3) -> torch.Tensor:
     """A smooth synthetic picture [1, 3, height, width] in [-1, 1]."""
-    coarse = torch.rand((1, 3, 8, 8), generator=generator(3)) * 2 - 1
+    coarse = torch.rand((1, 3, 8, 8), generator=generator(seed)) * 2 - 1
     return torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic").clamp(-1, 1)
+
+
+def photograph(path: Path, height: int, width: int) -> torch.Tensor:
+    """The middle of a photograph, scaled: [1, 3, height, width] in [-1, 1]."""
+    fitted = ImageOps.fit(Image.open(path).convert("RGB"), (width, height), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(fitted)).permute(2, 0, 1)[None].float() / 127.5 - 1

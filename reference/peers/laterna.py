@@ -28,9 +28,7 @@ def evaluate(command: list, component: str, inputs: dict[str, torch.Tensor], fol
     return output
 
 
-def frame(
-    binary: Path, model: Path, torch_frame: Frame, image: torch.Tensor, folder: Path, precision: str
-) -> tuple:
+def frame(binary: Path, model: Path, torch_frame: Frame, image: torch.Tensor, folder: Path, precision: str) -> tuple:
     """(picture, eps) with the noise and prompt of `torch_frame`."""
     command = [binary, "eval", "--model", model, "--precision", precision]
     signal, spread = torch_frame.signal, torch_frame.spread
@@ -40,3 +38,13 @@ def frame(
     eps = evaluate(command, "unet", inputs, folder)
     x0 = (z - spread * eps) / signal
     return evaluate(command, "vae.decode", {"latent": x0}, folder).numpy(), eps.numpy()
+
+
+def paint(binary: Path, photo: Path, prompt: str, size: int, precision: str, output: Path) -> None:
+    """The built-in model's picture of a photograph, size x size, written to `output`."""
+    command = [binary, "image", "--quiet", "--input", photo, "--prompt", prompt, "--size", f"{size}x{size}"]
+    subprocess.run([*map(str, command), "--precision", precision, "--output", str(output)], check=True)
+
+
+def version(binary: Path) -> str:
+    return subprocess.run([str(binary), "--version"], check=True, capture_output=True, text=True).stdout.strip()

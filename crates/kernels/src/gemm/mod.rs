@@ -9,6 +9,7 @@ mod layout;
 mod matmul;
 pub(crate) mod micro;
 mod pack;
+mod pass;
 pub mod reference;
 
 pub use epilogue::{BatchBias, Epilogue, Residual};

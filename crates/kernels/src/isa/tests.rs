@@ -1,6 +1,7 @@
 //! Every vector operation of every available instruction set against its scalar definition.
 
 use super::*;
+use crate::gemm::{bf16, int8};
 
 const INPUTS: [f32; 16] =
     [0.0, -0.0, 1.0, -1.0, 0.5, 1.5, 2.5, -3.25, 7.75, -100.5, 1e-3, 3e5, -2e5, 0.1, -0.7, 42.0];

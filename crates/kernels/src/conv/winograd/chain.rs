@@ -290,3 +290,6 @@ fn steps_kept(links: &[Link], at: usize) -> usize {
 fn row_stride(shape: &ConvShape) -> usize {
     (shape.out_width() * shape.out_channels).next_multiple_of(LINE) + LINE
 }
+
+#[cfg(test)]
+mod tests;

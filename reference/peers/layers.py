@@ -1,4 +1,4 @@
-"""Times every layer of laterna's frame with direct and with chosen convolutions in alternating rounds, and writes a record.
+"""Times every layer with direct and with chosen convolutions in alternating rounds, and writes a record.
 
 Needs Python alone. Each variant has the hash of its picture and the PSNR to that of the first, direct in f32.
 """
@@ -18,6 +18,8 @@ from pathlib import Path
 from machine import machine
 
 BEFORE, AFTER = "direct", "auto"
+# Between the names of the first and the last of the layers that one kernel computes.
+TO = " .. "
 OF_A_LAYER = ("name", "op", "output", "gflop")
 OF_A_VARIANT = ("output_hash", "weight_bytes", "arena_bytes")
 
@@ -47,14 +49,39 @@ def psnr_db(a: array, b: array) -> float | None:
     return 10 * math.log10(4 / error) if error > 0 else None
 
 
+def joined(layers: list[dict], spans: dict[str, str]) -> list[dict]:
+    """The same with layers that some variant computes as one taken together; by the first's name the last's."""
+    rows: list[dict] = []
+    last = None
+    for layer in layers:
+        if last is None:
+            rows.append(layer | {"kernels": []})
+            last = spans.get(layer["name"])
+        else:
+            rows[-1] |= {key: rows[-1][key] + layer[key] for key in ("median_ms", "gflop")}
+            rows[-1] |= {"name": f"{rows[-1]['name'].split(TO)[0]}{TO}{layer['name']}", "output": layer["output"]}
+        if layer["kernel"] not in rows[-1]["kernels"]:
+            rows[-1]["kernels"].append(layer["kernel"])
+        if last == layer["name"] or TO in layer["name"]:
+            last = None
+    return rows
+
+
+def spans_of(runs: dict[str, list[dict]]) -> dict[str, str]:
+    names = [layer["name"] for benches in runs.values() for layer in benches[0]["layers"]]
+    return dict(name.split(TO) for name in names if TO in name)
+
+
 def layers(runs: dict[str, list[dict]]) -> list[dict]:
     """By layer the median of the rounds' medians of each variant, and what follows from it."""
-    first = next(iter(runs.values()))[0]["layers"]
+    spans = spans_of(runs)
+    tables = {name: [joined(bench["layers"], spans) for bench in benches] for name, benches in runs.items()}
+    first = next(iter(tables.values()))[0]
     rows = []
     for index, layer in enumerate(first):
         row = {key: layer[key] for key in OF_A_LAYER}
         for variant, benches in runs.items():
-            same = [bench["layers"][index] for bench in benches]
+            same = [table[index] for table in tables[variant]]
             assert all(found["name"] == layer["name"] for found in same), "every variant has the same layers"
             row[variant] = of_layer(same, benches)
         rows.append(row)
@@ -63,7 +90,7 @@ def layers(runs: dict[str, list[dict]]) -> list[dict]:
 
 def of_layer(same: list[dict], benches: list[dict]) -> dict:
     ms = statistics.median(layer["median_ms"] for layer in same)
-    found = {"kernel": same[0]["kernel"], "median_ms": ms}
+    found = {"kernel": ", ".join(same[0]["kernels"]), "median_ms": ms}
     if same[0]["gflop"] and ms:
         rate = 1e3 * same[0]["gflop"] / ms
         ceiling = statistics.median(bench["ceiling_gflops"] for bench in benches)
@@ -106,7 +133,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--frames", type=int, default=5, help="timed frames of each variant in a round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--precisions", nargs="+", default=["f32", "bf16"])
+    parser.add_argument("--precisions", nargs="+", default=["f32", "bf16", "int8"])
     arguments = parser.parse_args()
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:

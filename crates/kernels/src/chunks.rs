@@ -2,6 +2,7 @@
 //! Kernels whose tasks write disjoint, contiguous ranges need no other unsafe code.
 
 use crate::Pool;
+use std::ops::Range;
 
 /// Elements of one task of a kernel that streams through memory, at most: tens of microseconds, and
 /// few enough to stay in a second-level cache between two passes.
@@ -18,6 +19,16 @@ const TASKS_PER_THREAD: usize = 4;
 pub(crate) fn task_elements(pool: &Pool, total: usize) -> usize {
     let even = total.div_ceil(TASKS_PER_THREAD * pool.threads());
     even.clamp(LEAST_ELEMENTS, MOST_ELEMENTS)
+}
+
+/// Rows that are converted by one task.
+const TASK_ROWS: usize = 64;
+
+/// Calls `task` for runs of rows that make up `0..rows`, in parallel.
+pub(crate) fn for_each_rows(pool: &Pool, rows: usize, task: impl Fn(Range<usize>) + Sync) {
+    pool.run(rows.div_ceil(TASK_ROWS), &|index| {
+        task(index * TASK_ROWS..rows.min((index + 1) * TASK_ROWS));
+    });
 }
 
 /// Calls `task(i, piece)` for the pieces of `len` elements of `data`, in parallel; piece i starts

@@ -6,12 +6,10 @@
 
 use super::layout::{Precision, WeightShape};
 use super::pack::{ReadWeights, SendPointer};
+use crate::chunks::for_each_rows;
 use crate::isa::{Isa, Simd, SimdOp, Variant, pick, run, variants};
 use crate::pool::Pool;
 use std::ops::Range;
-
-/// Rows converted by one task.
-const TASK_ROWS: usize = 64;
 
 /// Gives weights in words.
 pub(super) struct PairReader<'a> {
@@ -75,9 +73,7 @@ pub(crate) fn to_pairs<'s>(
     assert!(scratch.len() >= rows * words(inputs), "scratch: too few words");
     let job = Job { inputs, x, stride, out: SendPointer(scratch.as_mut_ptr()) };
     let task = pick(VARIANTS, isa);
-    pool.run(rows.div_ceil(TASK_ROWS), &|index| {
-        task(&job, index * TASK_ROWS..rows.min((index + 1) * TASK_ROWS));
-    });
+    for_each_rows(pool, rows, |rows| task(&job, rows));
     scratch
 }
 

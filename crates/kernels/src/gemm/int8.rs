@@ -6,6 +6,7 @@
 
 use super::layout::{PanelLayout, Precision, WeightShape};
 use super::pack::{ReadWeights, SendPointer};
+use crate::chunks::for_each_rows;
 use crate::isa::{Isa, MAX_LANES, Simd, SimdOp, pick_int8, run};
 use crate::pool::Pool;
 use std::ops::Range;
@@ -15,9 +16,6 @@ const MOST: f32 = 127.0;
 
 /// Zero in each of a word's four activations.
 pub(super) const ZEROS: f32 = f32::from_bits(0x8080_8080);
-
-/// Rows converted by one task.
-const TASK_ROWS: usize = 64;
 
 /// Gives weights in words, each output's divided by its scale.
 pub(super) struct QuadReader<'a> {
@@ -139,9 +137,7 @@ pub(super) fn to_quads<'s>(
         (SendPointer(quads.as_mut_ptr()), SendPointer(scales.as_mut_ptr()));
     let job = Job { inputs, words, x, stride, quads: quads_start, scales: scales_start };
     let task = pick_int8!(isa, convert: Entry);
-    pool.run(rows.div_ceil(TASK_ROWS), &|index| {
-        task(&job, index * TASK_ROWS..rows.min((index + 1) * TASK_ROWS));
-    });
+    for_each_rows(pool, rows, |rows| task(&job, rows));
     Quads { words: quads, scales }
 }
 

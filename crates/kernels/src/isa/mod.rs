@@ -193,32 +193,33 @@ macro_rules! variants {
 }
 pub(crate) use variants;
 
-/// The entry for `isa` of a kernel of bf16 products, `pick_bf16!(isa, entry: FnType)`: with the
-/// instruction for them where the CPU has it.
-macro_rules! pick_bf16 {
-    ($isa:expr, $entry:ident : $function:ty) => {{
+/// The entry for `isa` of a kernel: with the instruction of `$witness` where the CPU `$has` it.
+macro_rules! pick_with {
+    ($isa:expr, $has:ident, $witness:ident, $entry:ident : $function:ty) => {{
         let isa: $crate::isa::Isa = $isa;
         #[cfg(target_arch = "x86_64")]
         let fast: Option<$function> =
-            isa.has_bf16_products().then_some($entry::<$crate::isa::Avx512Bf16> as $function);
+            isa.$has().then_some($entry::<$crate::isa::$witness> as $function);
         #[cfg(not(target_arch = "x86_64"))]
         let fast: Option<$function> = None;
         fast.unwrap_or_else(|| $crate::isa::pick($crate::isa::variants!($entry: $function), isa))
     }};
 }
+pub(crate) use pick_with;
+
+/// `pick_bf16!(isa, entry: FnType)`, of a kernel of bf16 products.
+macro_rules! pick_bf16 {
+    ($isa:expr, $entry:ident : $function:ty) => {
+        $crate::isa::pick_with!($isa, has_bf16_products, Avx512Bf16, $entry: $function)
+    };
+}
 pub(crate) use pick_bf16;
 
-/// As `pick_bf16`, of a kernel of int8 products.
+/// `pick_int8!(isa, entry: FnType)`, of a kernel of int8 products.
 macro_rules! pick_int8 {
-    ($isa:expr, $entry:ident : $function:ty) => {{
-        let isa: $crate::isa::Isa = $isa;
-        #[cfg(target_arch = "x86_64")]
-        let fast: Option<$function> =
-            isa.has_int8_products().then_some($entry::<$crate::isa::Avx512Vnni> as $function);
-        #[cfg(not(target_arch = "x86_64"))]
-        let fast: Option<$function> = None;
-        fast.unwrap_or_else(|| $crate::isa::pick($crate::isa::variants!($entry: $function), isa))
-    }};
+    ($isa:expr, $entry:ident : $function:ty) => {
+        $crate::isa::pick_with!($isa, has_int8_products, Avx512Vnni, $entry: $function)
+    };
 }
 pub(crate) use pick_int8;
 

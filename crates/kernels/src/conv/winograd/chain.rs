@@ -210,8 +210,8 @@ impl Chain {
             firsts[at + 1] = firsts[at] + tasks;
         }
         let tasks = firsts[self.cuts.len()];
-        let threads_start = scratch.get().wrapping_add(self.rings_len);
-        let threads_start = SendPointer(threads_start);
+        let threads_start = SendPointer(scratch.get().wrapping_add(self.rings_len));
+        let thread_len = self.thread_len();
         pool.run_numbered(tasks, &|thread, index| {
             let at = (0..self.cuts.len()).find(|&at| index < firsts[at + 1]).expect("of a link");
             let band = self.band_of(at, step).expect("tasks are of links with a band");
@@ -221,7 +221,7 @@ impl Chain {
                 job,
                 tiles: cut.tiles,
                 layout: cut.layout,
-                scratch: threads_start.get().wrapping_add(thread * self.thread_len()),
+                scratch: threads_start.get().wrapping_add(thread * thread_len),
                 block: cut.block(band, index - firsts[at]),
                 panels: 0..job.weights.packed().panels().layout.panels(),
             });

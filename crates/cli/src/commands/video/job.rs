@@ -14,10 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::Args;
 use super::place::Place;
 use crate::backends::BackendArgs;
-use crate::console::Console;
 use crate::digest::Digest;
 use crate::error::{During, Failure};
-use crate::model::{ModelArgs, STARTER};
+use crate::model::{Model, STARTER};
 
 /// Of a file, so much of its head and of its tail is looked at; changes between
 /// them show in its size and time.
@@ -31,23 +30,23 @@ const DEPTH: usize = 8;
 pub struct Job(BTreeMap<String, String>);
 
 impl Job {
-    /// What `args` ask for; `clip` is the file or folder that they read.
+    /// What `args` ask for; `clip` is the file or folder that they read, `model` the one of `choice`.
     ///
     /// # Errors
     /// If a file cannot be read.
     pub fn of(
         args: &Args,
         clip: &Path,
-        model: &ModelChoice,
+        choice: &ModelChoice,
+        model: &Model,
         controls: &Controls,
         backend: &BackendArgs,
-        console: &Console,
     ) -> Result<Self, Failure> {
         let mut job = Self::default();
         job.set("laterna", program());
         job.set("the clip's name", args.input.to_string());
         job.set("the clip", files(clip, &args.place())?);
-        job.set_model(model, &args.place(), console)?;
+        job.set_model(choice, model, &args.place())?;
         job.set_controls(controls);
         if let Some(log) = &args.replay {
             job.set("the log", files(log, &args.place())?);
@@ -72,12 +71,11 @@ impl Job {
     fn set_model(
         &mut self,
         choice: &ModelChoice,
+        model: &Model,
         place: &Place,
-        console: &Console,
     ) -> Result<(), Failure> {
         self.set("the model's name", choice.name.clone());
         if choice.name != STARTER {
-            let model = ModelArgs { model: choice.name.clone() }.open(console)?;
             self.set("the model", files(model.root(), place)?);
         }
         let mut loras = Vec::new();

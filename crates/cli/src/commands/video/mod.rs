@@ -94,7 +94,7 @@ impl Args {
         let clip = self.input.recording();
         let opened = ModelArgs { model: model.name.clone() }.open(console)?;
         let backend = self.backend.settled(&opened, console)?;
-        let job = |clip| Job::of(self, clip, &model, &controls, &backend, console);
+        let job = |clip| Job::of(self, clip, &model, &opened, &controls, &backend);
         let job = clip.map(job).transpose()?;
         let (place, options) = (self.place(), self.options());
         let task = Task { open, script, options, interval, place, job };

@@ -142,6 +142,11 @@ impl BackendArgs {
         (self.entry()?.ceiling)(self)
     }
 
+    /// Threads for measurements beside a backend.
+    fn pool(&self) -> Pool {
+        self.threads.map(usize::from).map_or_else(Pool::with_physical_cores, Pool::new)
+    }
+
     fn entry(&self) -> Result<&'static Entry, Failure> {
         let what = || format!("--backend {}", self.backend);
         let entry = REGISTRY.iter().find(|entry| entry.name == self.backend);
@@ -193,7 +198,5 @@ const CEILING_BUDGET: Duration = Duration::from_millis(500);
 
 fn cpu_ceiling(args: &BackendArgs) -> Result<Option<f64>, Failure> {
     let isa = Isa::detect().during("cannot use the CPU backend")?;
-    let threads = args.threads.map(usize::from);
-    let pool = threads.map_or_else(Pool::with_physical_cores, Pool::new);
-    Ok(Some(ceiling::measure_gflops(&pool, isa, Precision::F32, CEILING_BUDGET)))
+    Ok(Some(ceiling::measure_gflops(&args.pool(), isa, Precision::F32, CEILING_BUDGET)))
 }

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use laterna_diffusion::session::Size;
-use laterna_kernels::{Isa, Pool, Precision, UnknownPrecision, ceiling};
+use laterna_kernels::{Isa, Precision, UnknownPrecision, ceiling};
 use laterna_weights::atomic_write;
 use serde::{Deserialize, Serialize};
 
@@ -118,8 +118,7 @@ fn try_all(
 
 /// The fastest first.
 fn faster_than_f32(args: &BackendArgs, isa: Isa) -> Vec<Precision> {
-    let threads = args.threads.map(usize::from);
-    let pool = threads.map_or_else(Pool::with_physical_cores, Pool::new);
+    let pool = args.pool();
     let rate = |precision| ceiling::measure_gflops(&pool, isa, precision, RATE_BUDGET);
     let least = LEAST_GAIN * rate(Precision::F32);
     let others = Precision::ALL.into_iter().filter(|&other| other != Precision::F32);

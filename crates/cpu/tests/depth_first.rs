@@ -68,15 +68,21 @@ fn kernels(program: &dyn Program) -> Vec<&str> {
     program.summary().nodes.iter().map(|node| &*node.kernel).collect()
 }
 
+/// The programs with and without a kernel of this name, which agree.
+fn checked(graph: &Graph, kernel: &str) -> [Arc<dyn Program>; 2] {
+    let program = compile(graph, Convolutions::Winograd4, Precision::F32);
+    let found = kernels(&*program);
+    assert!(found.iter().any(|name| name.ends_with(kernel)), "{found:?}");
+    let direct = compile(graph, Convolutions::Direct, Precision::F32);
+    let error = max_relative_error(&run(&*program), &run(&*direct)).unwrap();
+    assert!(error < 1e-4, "{error}");
+    [program, direct]
+}
+
 #[test]
 fn a_block_over_a_large_picture_is_one_kernel() {
     let graph = network(false).unwrap();
-    let program = compile(&graph, Convolutions::Winograd4, Precision::F32);
-    let found = kernels(&*program);
-    assert!(found.iter().any(|name| name.ends_with("x4 depth-first")), "{found:?}");
-    let direct = compile(&graph, Convolutions::Direct, Precision::F32);
-    let error = max_relative_error(&run(&*program), &run(&*direct)).unwrap();
-    assert!(error < 1e-4, "{error}");
+    let [program, direct] = checked(&graph, "x4 depth-first");
     let (less, more) = (program.summary().arena_bytes, direct.summary().arena_bytes);
     assert!(less < more / 2, "{less} of {more} bytes: what is between has no place");
     let [rounded, direct] = [Convolutions::Winograd4, Convolutions::Direct]
@@ -87,11 +93,5 @@ fn a_block_over_a_large_picture_is_one_kernel() {
 
 #[test]
 fn what_others_read_is_kept() {
-    let graph = network(true).unwrap();
-    let program = compile(&graph, Convolutions::Winograd4, Precision::F32);
-    let found = kernels(&*program);
-    assert!(found.iter().any(|name| name.ends_with("x3 depth-first")), "{found:?}");
-    let direct = compile(&graph, Convolutions::Direct, Precision::F32);
-    let error = max_relative_error(&run(&*program), &run(&*direct)).unwrap();
-    assert!(error < 1e-4, "{error}");
+    checked(&network(true).unwrap(), "x3 depth-first");
 }

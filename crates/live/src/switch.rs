@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use laterna_pipeline::port::{Clock, OpenSource, PortError, Read, Source};
+use laterna_pipeline::port::{Aim, Clock, OpenSource, PortError, Read, Source};
 use laterna_pipeline::settings::Live;
-use laterna_pipeline::{Bell, Image, Size};
+use laterna_pipeline::{Bell, Image};
 
 use crate::hub::Hub;
 use crate::ports::Ports;
@@ -77,8 +77,8 @@ impl Source for Switch {
         self.source.rests() && !self.has_ended
     }
 
-    fn aim(&mut self, size: Size) {
-        self.source.aim(size);
+    fn aim(&mut self, aim: Aim) {
+        self.source.aim(aim);
     }
 }
 

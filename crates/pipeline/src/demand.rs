@@ -34,6 +34,15 @@ const SETTLE: f64 = 0.04;
 /// Weight of the newest frame in the expected lengths of the next.
 const NEWEST: f64 = 0.25;
 
+/// What the model reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Pictures of this size.
+    pub size: Size,
+    /// In a device's memory, if they are there.
+    pub surface: bool,
+}
+
 /// The line from inference back to preparation.
 #[derive(Debug, Default)]
 pub struct Demand {
@@ -43,7 +52,7 @@ pub struct Demand {
 
 #[derive(Debug, Default)]
 struct State {
-    size: Option<Size>,
+    wanted: Option<Wanted>,
     /// When the next picture is wanted.
     from: Duration,
     /// When the next one is to be drawn.
@@ -78,13 +87,13 @@ impl State {
 }
 
 impl Demand {
-    /// The model reads pictures of this size, or there is no model.
-    pub fn set_size(&self, size: Option<Size>) {
+    /// What the model reads; none if there is no model.
+    pub fn set_wanted(&self, wanted: Option<Wanted>) {
         self.change(|state| {
-            if state.size != size {
+            if state.wanted != wanted {
                 state.length = 0.0;
             }
-            state.size = size;
+            state.wanted = wanted;
         });
     }
 
@@ -158,30 +167,30 @@ impl Demand {
         self.bell.ring();
     }
 
-    /// Waits until a picture is wanted and returns its size, or none once closed.
-    pub fn wait(&self, clock: &dyn Clock) -> Option<Size> {
+    /// Waits until a picture is wanted and says which, or none once closed.
+    pub fn wait(&self, clock: &dyn Clock) -> Option<Wanted> {
         self.wait_until(clock, |state| state.from)
     }
 
     /// As [`Demand::wait`], for pictures that are drawn when they are wanted.
-    pub fn wait_to_draw(&self, clock: &dyn Clock) -> Option<Size> {
+    pub fn wait_to_draw(&self, clock: &dyn Clock) -> Option<Wanted> {
         self.wait_until(clock, |state| state.draw_from.max(state.stale))
     }
 
-    fn wait_until(&self, clock: &dyn Clock, time: fn(&State) -> Duration) -> Option<Size> {
+    fn wait_until(&self, clock: &dyn Clock, time: fn(&State) -> Duration) -> Option<Wanted> {
         loop {
             let seen = self.bell.rings();
-            let (size, from, closed) = {
+            let (wanted, from, closed) = {
                 let state = lock(&self.state);
-                (state.size, time(&state), state.closed)
+                (state.wanted, time(&state), state.closed)
             };
             if closed {
                 return None;
             }
-            if size.is_some() && clock.now() >= from {
-                return size;
+            if wanted.is_some() && clock.now() >= from {
+                return wanted;
             }
-            clock.wait(&self.bell, seen, size.map(|_| from));
+            clock.wait(&self.bell, seen, wanted.map(|_| from));
         }
     }
 }

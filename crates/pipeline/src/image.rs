@@ -1,6 +1,6 @@
 //! An 8-bit picture whose buffer is used again, frame after frame.
 
-use laterna_tensor::{Picture, PictureError};
+use laterna_tensor::{Picture, PictureError, Surface};
 
 /// A picture's extents in pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -33,17 +33,19 @@ impl Size {
 pub struct Image {
     size: Size,
     rgb: Vec<u8>,
+    surface: Option<Surface>,
 }
 
 impl Image {
     /// A black picture.
     pub fn new(size: Size) -> Self {
-        Self { size, rgb: vec![0; 3 * size.area()] }
+        Self { size, rgb: vec![0; 3 * size.area()], surface: None }
     }
 
     /// Takes another size. The pixels are then whatever they were; only a
     /// picture larger than any before allocates.
     pub fn reset(&mut self, size: Size) {
+        self.surface = None;
         self.size = size;
         self.rgb.resize(3 * size.area(), 0);
     }
@@ -59,12 +61,13 @@ impl Image {
         if found != expected {
             return Err(PictureError::Length { width, height, expected, found });
         }
+        self.surface = None;
         self.size = size;
         std::mem::swap(&mut self.rgb, rgb);
         Ok(())
     }
 
-    /// Becomes a copy of `other`.
+    /// Becomes a copy of `other`'s pixels.
     pub fn copy_from(&mut self, other: &Self) {
         self.reset(other.size);
         self.rgb.copy_from_slice(&other.rgb);
@@ -80,9 +83,20 @@ impl Image {
         &self.rgb
     }
 
-    /// Interleaved RGB bytes.
+    /// Interleaved RGB bytes. They are then no surface's any more.
     pub fn rgb_mut(&mut self) -> &mut [u8] {
+        self.surface = None;
         &mut self.rgb
+    }
+
+    /// The memory of a device that the same picture also is in.
+    pub fn surface(&self) -> Option<&Surface> {
+        self.surface.as_ref()
+    }
+
+    /// Says that the same picture, of this size, also is in a device's memory.
+    pub fn set_surface(&mut self, surface: Surface) {
+        self.surface = Some(surface);
     }
 
     /// A copy as the workspace's picture type.
@@ -97,7 +111,7 @@ impl Image {
 impl From<&Picture> for Image {
     fn from(picture: &Picture) -> Self {
         let size = Size::new(picture.width(), picture.height());
-        Self { size, rgb: picture.rgb().to_vec() }
+        Self { size, rgb: picture.rgb().to_vec(), surface: None }
     }
 }
 
@@ -114,5 +128,23 @@ mod tests {
         assert_eq!(image, Image::new(Size::new(1, 1)));
         image.swap(Size::new(2, 1), &mut rgb).unwrap();
         assert_eq!((image.rgb(), rgb), (&[1, 2, 3, 4, 5, 6][..], vec![0; 3]));
+    }
+
+    #[test]
+    fn other_pixels_are_no_surfaces() {
+        let surface = Surface::new(());
+        let changes: [fn(&mut Image); 4] = [
+            |image| image.reset(Size::new(1, 1)),
+            |image| image.swap(Size::new(1, 1), &mut vec![0; 3]).unwrap(),
+            |image| image.copy_from(&Image::new(Size::new(1, 1))),
+            |image| image.rgb_mut().fill(0),
+        ];
+        for change in changes {
+            let mut image = Image::new(Size::new(1, 1));
+            image.set_surface(surface.clone());
+            assert_eq!(image.surface(), Some(&surface));
+            change(&mut image);
+            assert_eq!(image.surface(), None);
+        }
     }
 }

@@ -12,6 +12,7 @@ use laterna_tensor::Tensor;
 use crate::bell::Bell;
 use crate::frame::{Frame, Span, Step};
 use crate::image::{Image, Size};
+use crate::prepare::Fit;
 
 /// An error of a port, in the port's own words.
 pub type PortError = Box<dyn Error + Send + Sync>;
@@ -34,9 +35,22 @@ pub trait Source: Send {
         false
     }
 
-    /// The size that the next picture is prepared for, said before each read of a
-    /// source that rests: what draws its pictures need not draw more.
-    fn aim(&mut self, _size: Size) {}
+    /// What the next picture is prepared for, said before each read of a source that
+    /// rests.
+    fn aim(&mut self, _aim: Aim) {}
+}
+
+/// What a picture is prepared for. A source may give just that: what draws its pictures
+/// need not draw more, and what has a device to crop and scale them leaves the processor
+/// little to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Aim {
+    /// The model's size.
+    pub size: Size,
+    /// How a picture of another shape is made to fit. A mirrored picture is swapped later.
+    pub fit: Fit,
+    /// The model reads pictures in a device's memory, see [`Image::set_surface`].
+    pub surface: bool,
 }
 
 /// What a source read.
@@ -62,6 +76,11 @@ pub trait Stage<S>: Send {
     /// The size of the pictures that it reads and writes.
     fn size(&self) -> Size;
 
+    /// Whether it reads pictures in a device's memory, if they are there.
+    fn reads_surfaces(&self) -> bool {
+        false
+    }
+
     /// Turns one picture into `output`, `[1, 3, height, width]`, -1..=1, which
     /// holds an old picture.
     ///
@@ -73,7 +92,8 @@ pub trait Stage<S>: Send {
 /// What a stage is given for one frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a, S> {
-    /// The camera's picture, `[1, 3, height, width]`, -1..=1.
+    /// The camera's picture, `[1, 3, height, width]`, -1..=1; with its surface, if it
+    /// has one of that size and is not mirrored.
     pub picture: &'a Tensor,
     /// The user's settings, as they are when this frame begins.
     pub settings: &'a S,

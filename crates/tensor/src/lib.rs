@@ -10,6 +10,7 @@ mod dtype;
 mod picture;
 mod raw;
 mod shape;
+mod surface;
 mod tensor;
 
 pub use dtype::DType;
@@ -17,4 +18,5 @@ pub use half::{bf16, f16};
 pub use picture::{Picture, PictureError};
 pub use raw::RawTensor;
 pub use shape::{MAX_RANK, Shape};
+pub use surface::Surface;
 pub use tensor::{Data, DataMut, Tensor, TensorData, TensorError, TensorView, TensorViewMut};

@@ -3,7 +3,7 @@
 use half::{bf16, f16};
 use thiserror::Error;
 
-use crate::{DType, RawTensor, Shape};
+use crate::{DType, RawTensor, Shape, Surface};
 
 /// Why a tensor could not be made or read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -104,6 +104,7 @@ impl Data<'_> {
 pub struct Tensor {
     shape: Shape,
     data: TensorData,
+    surface: Option<Surface>,
 }
 
 impl Tensor {
@@ -130,13 +131,13 @@ impl Tensor {
     pub fn new(shape: Shape, data: TensorData) -> Result<Self, TensorError> {
         let found = for_each_type!(&data, TensorData, d => d.len());
         check_length(shape, found)?;
-        Ok(Self { shape, data })
+        Ok(Self { shape, data, surface: None })
     }
 
     /// An f32 tensor of zeros.
     pub fn zeros(shape: impl Into<Shape>) -> Self {
         let shape = shape.into();
-        Self { shape, data: TensorData::F32(vec![0.0; shape.elements()]) }
+        Self { shape, data: TensorData::F32(vec![0.0; shape.elements()]), surface: None }
     }
 
     /// Decodes stored bytes: 16-bit and 8-bit floats become f32, integers keep
@@ -150,7 +151,7 @@ impl Tensor {
             DType::U8 => TensorData::U8(raw.bytes.to_vec()),
             _ => TensorData::F32(raw.to_f32()),
         };
-        Self { shape: raw.shape, data }
+        Self { shape: raw.shape, data, surface: None }
     }
 
     /// Extents.
@@ -176,12 +177,13 @@ impl Tensor {
         self.view().as_f32()
     }
 
-    /// The elements as mutable f32.
+    /// The elements as mutable f32. They are then no surface's any more.
     ///
     /// # Errors
     /// If they have another type.
     pub fn as_f32_mut(&mut self) -> Result<&mut [f32], TensorError> {
         let found = self.dtype();
+        self.surface = None;
         match &mut self.data {
             TensorData::F32(data) => Ok(data),
             _ => Err(TensorError::DType { expected: DType::F32, found }),
@@ -213,11 +215,19 @@ impl Tensor {
             TensorData::I64(d) => Data::I64(d),
             TensorData::U8(d) => Data::U8(d),
         };
-        TensorView { shape: self.shape, data }
+        TensorView { shape: self.shape, data, surface: self.surface.as_ref() }
     }
 
-    /// A mutable view.
+    /// Says that the elements are a picture, `[1, 3, height, width]` in -1..=1, which
+    /// also is in that memory, to the 8 bits that it has. A device that reads such memory
+    /// may take it instead.
+    pub fn set_surface(&mut self, surface: Surface) {
+        self.surface = Some(surface);
+    }
+
+    /// A mutable view. The elements are then no surface's any more.
     pub fn view_mut(&mut self) -> TensorViewMut<'_> {
+        self.surface = None;
         let data = match &mut self.data {
             TensorData::F32(d) => DataMut::F32(d),
             TensorData::F16(d) => DataMut::F16(d),
@@ -234,6 +244,7 @@ impl Tensor {
 pub struct TensorView<'a> {
     shape: Shape,
     data: Data<'a>,
+    surface: Option<&'a Surface>,
 }
 
 impl<'a> TensorView<'a> {
@@ -251,7 +262,7 @@ impl<'a> TensorView<'a> {
     /// If the number of elements is not the shape's.
     pub fn new(shape: Shape, data: Data<'a>) -> Result<Self, TensorError> {
         check_length(shape, data.len())?;
-        Ok(Self { shape, data })
+        Ok(Self { shape, data, surface: None })
     }
 
     /// Extents.
@@ -262,6 +273,11 @@ impl<'a> TensorView<'a> {
     /// Element type.
     pub fn dtype(&self) -> DType {
         self.data.dtype()
+    }
+
+    /// The memory that the same picture also is in, see [`Tensor::set_surface`].
+    pub fn surface(&self) -> Option<&'a Surface> {
+        self.surface
     }
 
     /// The elements.
@@ -300,7 +316,7 @@ impl<'a> TensorView<'a> {
             Data::I64(d) => TensorData::I64(d.to_vec()),
             Data::U8(d) => TensorData::U8(d.to_vec()),
         };
-        Tensor { shape: self.shape, data }
+        Tensor { shape: self.shape, data, surface: self.surface.cloned() }
     }
 }
 
@@ -366,4 +382,27 @@ impl<'a> TensorViewMut<'a> {
 fn check_length(shape: Shape, found: usize) -> Result<(), TensorError> {
     let expected = shape.elements();
     if expected == found { Ok(()) } else { Err(TensorError::Length { shape, expected, found }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_surface_goes_with_its_elements_until_they_change() {
+        let surface = Surface::new(7_u8);
+        assert_eq!((surface.get::<u8>(), surface.get::<i8>()), (Some(&7), None));
+        assert_ne!(surface, Surface::new(7_u8));
+        let mut tensor = Tensor::zeros([1, 3, 2, 2]);
+        assert_eq!(tensor.view().surface(), None);
+        tensor.set_surface(surface.clone());
+        assert_eq!(tensor.view().surface(), Some(&surface));
+        assert_eq!(tensor.view().to_tensor().view().surface(), Some(&surface));
+        for touch in [|t: &mut Tensor| drop(t.view_mut()), |t: &mut Tensor| drop(t.as_f32_mut())] {
+            let mut touched = tensor.clone();
+            touch(&mut touched);
+            assert_eq!(touched.view().surface(), None);
+        }
+        assert_eq!(tensor.reshaped([12]).unwrap().view().surface(), None);
+    }
 }

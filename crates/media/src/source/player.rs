@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use laterna_pipeline::port::{Clock, PortError, Read, Source};
+use laterna_pipeline::port::{Aim, Clock, PortError, Read, Source};
 use laterna_pipeline::{Bell, Image, Size};
 
 use super::error::SourceError;
@@ -211,8 +211,8 @@ impl<F: Frames> Source for Player<F> {
         self.frames.drawn_every().is_some() && self.pace == Pace::Live
     }
 
-    fn aim(&mut self, size: Size) {
-        self.frames.aim(size);
+    fn aim(&mut self, aim: Aim) {
+        self.frames.aim(aim.size);
     }
 }
 

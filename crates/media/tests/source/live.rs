@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use laterna_media::source::synthetic::Scene;
 use laterna_media::source::{Pace, Spec, counter, list, open};
-use laterna_pipeline::port::{Clock, Read};
+use laterna_pipeline::port::{Aim, Clock, Read};
+use laterna_pipeline::prepare::Fit;
 use laterna_pipeline::sim::SimClock;
 use laterna_pipeline::{Image, Size};
 
@@ -65,7 +66,7 @@ fn the_scene_is_drawn_as_large_as_is_aimed_at_unless_a_size_is_wanted() {
         (synthetic(Size::new(160, 120), 25.0), Size::new(160, 120)),
     ] {
         let mut opened = open(&spec, &clock(), Pace::Live).unwrap();
-        opened.source.aim(Size::new(96, 96));
+        opened.source.aim(Aim { size: Size::new(96, 96), fit: Fit::Crop, surface: false });
         let mut image = Image::default();
         let read = opened.source.read(&mut image).unwrap();
         assert!(matches!(read, Read::Picture { .. }));

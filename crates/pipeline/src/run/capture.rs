@@ -10,7 +10,7 @@ use crate::backoff::Backoff;
 use crate::event::Event;
 use crate::guard::guarded;
 use crate::image::Image;
-use crate::port::{OpenSource, PortError, Read, Source};
+use crate::port::{Aim, OpenSource, PortError, Read, Source};
 use crate::recycle::Recycler;
 use crate::stats::Fate;
 
@@ -58,10 +58,11 @@ impl<S: Send + Sync + 'static> Capture<'_, S> {
         while !self.shared.is_stopped() {
             let rests = source.rests();
             if rests {
-                let Some(size) = self.shared.demand.wait_to_draw(&*self.shared.clock) else {
+                let Some(wanted) = self.shared.demand.wait_to_draw(&*self.shared.clock) else {
                     return Ok(());
                 };
-                source.aim(size);
+                let fit = self.shared.settings.get().value.view.fit;
+                source.aim(Aim { size: wanted.size, fit, surface: wanted.surface });
             }
             let read = |image: &mut Image| guarded(|| source.read(image));
             let (image, read) = self.pool.fill(|_| true, Image::default, read);

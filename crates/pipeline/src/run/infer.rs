@@ -10,10 +10,10 @@ use super::prepare::{Prepared, Preparer};
 use super::shared::Shared;
 use crate::backoff::Backoff;
 use crate::blend::frames_to_settle;
+use crate::demand::Wanted;
 use crate::event::Event;
 use crate::frame::{Span, Step, Trail};
 use crate::guard::{Fault, guarded};
-use crate::image::Size;
 use crate::port::{BuildStage, Input, Motion, PortError, Stage};
 use crate::recycle::Recycler;
 use crate::settings::{Current, Settings};
@@ -111,11 +111,11 @@ impl<S: Send + Sync + 'static> Infer<'_, S> {
     }
 
     fn adopt(&mut self, stage: Box<dyn Stage<S>>) {
-        let size = stage.size();
+        let (size, wanted) = (stage.size(), wanted(&*stage));
         self.stage = Some(stage);
         self.failures = 0;
         self.watch.forget();
-        self.shared.demand.set_size(Some(size));
+        self.shared.demand.set_wanted(Some(wanted));
         self.shared.report(Event::StageReady(size));
     }
 
@@ -127,7 +127,7 @@ impl<S: Send + Sync + 'static> Infer<'_, S> {
         let Some(mut stage) = self.stage.take() else {
             return self.shared.stats.ended(Fate::Dropped);
         };
-        let prepared = self.fitting(prepared, stage.size(), &settings);
+        let prepared = self.fitting(prepared, wanted(&*stage), &settings);
         if !self.is_new(&prepared, &settings) {
             self.stage = Some(stage);
             self.shared.demand.again();
@@ -148,15 +148,15 @@ impl<S: Send + Sync + 'static> Infer<'_, S> {
     fn fitting(
         &mut self,
         prepared: Prepared,
-        size: Size,
+        wanted: Wanted,
         settings: &Current<Settings<S>>,
     ) -> Prepared {
-        if prepared.size == size {
+        if prepared.size == wanted.size {
             return prepared;
         }
-        self.shared.demand.set_size(Some(size));
+        self.shared.demand.set_wanted(Some(wanted));
         let clock = &*self.shared.clock;
-        self.preparer.run(clock, prepared.captured, settings.value.view, size)
+        self.preparer.run(clock, prepared.captured, settings.value.view, wanted.size)
     }
 
     /// Whether to infer the picture; a changed setting makes every picture new.
@@ -239,7 +239,7 @@ impl<S: Send + Sync + 'static> Infer<'_, S> {
 
     /// Drops a broken stage, which may panic once more.
     fn discard(&mut self, stage: Box<dyn Stage<S>>) {
-        self.shared.demand.set_size(None);
+        self.shared.demand.set_wanted(None);
         let dropped = guarded(|| {
             drop(stage);
             Ok(())
@@ -264,4 +264,8 @@ impl<S: Send + Sync + 'static> Infer<'_, S> {
             self.shared.report(Event::StageBack);
         }
     }
+}
+
+fn wanted<S>(stage: &dyn Stage<S>) -> Wanted {
+    Wanted { size: stage.size(), surface: stage.reads_surfaces() }
 }

@@ -38,11 +38,11 @@ pub(super) fn run<S: Send + Sync + 'static>(shared: &Arc<Shared<S>>) {
     let mut preparer = Preparer::new();
     let clock = &*shared.clock;
     while shared.captured.wait(clock) {
-        let Some(size) = shared.demand.wait(clock) else { return };
+        let Some(wanted) = shared.demand.wait(clock) else { return };
         let Some(captured) = shared.captured.try_take() else { continue };
         shared.demand.set_preparing(true);
         let view = shared.settings.get().value.view;
-        let prepared = preparer.run(clock, captured, view, size);
+        let prepared = preparer.run(clock, captured, view, wanted.size);
         shared.stats.step(Step::Prepare, prepared.span);
         shared.demand.supplied(prepared.captured.at, clock.now());
         if shared.prepared.put(prepared).is_some() {
@@ -76,6 +76,10 @@ impl Preparer {
                 let planes = ready.tensor.as_f32_mut().expect("prepared tensors are f32");
                 prepare.run(&captured.image, view, size, planes);
                 ready.thumbnail.read(planes, size);
+                let same = captured.image.size() == size && !view.mirror;
+                if let Some(surface) = captured.image.surface().filter(|_| same) {
+                    ready.tensor.set_surface(surface.clone());
+                }
             })
         };
         let fits = |ready: &Ready| *ready.tensor.shape() == size.shape();

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use laterna_pipeline::Size;
 use laterna_pipeline::frame::Step;
 use laterna_pipeline::pace::Rate;
-use laterna_pipeline::port::{Clock, Kind};
+use laterna_pipeline::port::{Aim, Clock, Kind};
+use laterna_pipeline::prepare::Fit;
 use laterna_pipeline::sim::SimClock;
 use laterna_pipeline::stats::{Counts, Snapshot};
 
@@ -136,7 +136,7 @@ fn a_slow_model_on_few_cores_prepares_few_pictures() {
 
 /// A scene that is drawn at 200 a second if asked, and a model at 20, for 10 seconds.
 /// Equal pictures are passed over.
-fn drawn(value: fn(u64) -> u8) -> (Snapshot, Screen, Vec<Size>) {
+fn drawn(value: fn(u64) -> u8) -> (Snapshot, Screen, Vec<Aim>) {
     let clock = SimClock::new();
     clock.set_cost(Step::Prepare, ms(1));
     let camera = Camera { draws: Some(ms(2)), value, ..Camera::new(&clock, ms(5)) };
@@ -160,7 +160,8 @@ fn one_picture_is_drawn_for_each_inference_shortly_before_it() {
     let ages = screen.seen().into_iter().skip(2).map(|seen| seen.at - seen.captured - ms(50));
     let oldest = ages.max().unwrap();
     assert!(oldest <= ms(7), "{oldest:?} old when its inference began");
-    assert!(!aims.is_empty() && aims.iter().all(|&size| size == SIZE));
+    let aim = Aim { size: SIZE, fit: Fit::Crop, surface: false };
+    assert!(!aims.is_empty() && aims.iter().all(|&found| found == aim));
 }
 
 #[test]

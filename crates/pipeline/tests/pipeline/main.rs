@@ -8,3 +8,4 @@ mod faults;
 mod live;
 mod settings;
 mod sinks;
+mod surfaces;

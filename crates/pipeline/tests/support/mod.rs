@@ -9,12 +9,12 @@ use std::time::Duration;
 use laterna_pipeline::event::Event;
 use laterna_pipeline::pace::Rate;
 use laterna_pipeline::port::{
-    BuildStage, Clock, Input, Kind, Motion, OpenSource, PortError, Read, Shown, Sink, Source, Stage,
+    Aim, BuildStage, Clock, Input, Kind, Motion, OpenSource, PortError, Read, Shown, Sink, Source, Stage,
 };
 use laterna_pipeline::settings::{Live, Settings};
 use laterna_pipeline::sim::SimClock;
 use laterna_pipeline::{Image, Parts, Pipeline, SinkId, Size};
-use laterna_tensor::Tensor;
+use laterna_tensor::{Surface, Tensor};
 
 pub const SIZE: Size = Size::new(8, 8);
 pub const CAMERA: Size = Size::new(16, 12);
@@ -57,10 +57,11 @@ pub struct Camera {
     pub value: fn(u64) -> u8,
     /// It cannot be opened between these times.
     pub unplugged: (Duration, Duration),
-    /// It is no camera but draws whenever it is asked, which takes so long.
+    /// It is no camera but draws whenever it is asked, which takes so long; for a model
+    /// that reads surfaces as large as is aimed at, and with its number as a surface.
     pub draws: Option<Duration>,
     /// What it was told to aim at.
-    pub aims: Arc<Mutex<Vec<Size>>>,
+    pub aims: Arc<Mutex<Vec<Aim>>>,
 }
 
 impl Camera {
@@ -102,8 +103,12 @@ impl Camera {
         *next = (number + 1, now + self.period);
         drop(next);
         self.clock.sleep(length);
-        image.reset(CAMERA);
+        let aim = *self.aims.lock().unwrap().last().unwrap();
+        image.reset(if aim.surface { aim.size } else { CAMERA });
         image.rgb_mut().fill((self.value)(number));
+        if aim.surface {
+            image.set_surface(Surface::new(number));
+        }
         Read::Picture { captured: now }
     }
 }
@@ -113,8 +118,8 @@ impl Source for Camera {
         self.draws.is_some()
     }
 
-    fn aim(&mut self, size: Size) {
-        self.aims.lock().unwrap().push(size);
+    fn aim(&mut self, aim: Aim) {
+        self.aims.lock().unwrap().push(aim);
     }
 
     fn read(&mut self, image: &mut Image) -> Result<Read, PortError> {
@@ -149,6 +154,8 @@ pub struct Call {
     pub prompt: u32,
     pub cut: bool,
     pub width: usize,
+    /// The number of a picture that came with a surface.
+    pub surface: Option<u64>,
 }
 
 /// What all stages of a test share.
@@ -165,6 +172,7 @@ pub struct Model {
     pub motion: fn(u64) -> Motion,
     /// How long build `n` takes and what comes of it.
     pub build: fn(usize) -> (Duration, Act),
+    pub reads_surfaces: bool,
 }
 
 impl Model {
@@ -178,6 +186,7 @@ impl Model {
             act: |_| Act::Work,
             motion: |_| Motion::Settled,
             build: |_| (Duration::ZERO, Act::Work),
+            reads_surfaces: false,
         }
     }
 
@@ -209,10 +218,15 @@ impl Stage<u32> for FakeStage {
         self.size
     }
 
+    fn reads_surfaces(&self) -> bool {
+        self.model.reads_surfaces
+    }
+
     fn run(&mut self, input: &Input<'_, u32>, output: &mut Tensor) -> Result<Motion, PortError> {
         let begin = self.model.clock.now();
         let &Input { sequence, settings: &prompt, cut, picture, .. } = input;
-        let call = Call { begin, sequence, prompt, cut, width: picture.shape()[3] };
+        let surface = picture.view().surface().and_then(Surface::get).copied();
+        let call = Call { begin, sequence, prompt, cut, width: picture.shape()[3], surface };
         let number = {
             let mut calls = self.model.calls.lock().unwrap();
             calls.push(call);

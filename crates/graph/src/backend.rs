@@ -48,6 +48,12 @@ pub trait Program: Send + Sync {
 
     /// What was compiled, for people and benchmarks.
     fn summary(&self) -> &ProgramSummary;
+
+    /// Whether an input is read where its surface is, if it has one
+    /// ([`laterna_tensor::Surface`]).
+    fn reads_surface(&self, _input: usize) -> bool {
+        false
+    }
 }
 
 /// One running copy of a program; allocates nothing.
@@ -103,11 +109,17 @@ pub type Observer<'a> = &'a (dyn Fn(&str, &Graph) + 'a);
 pub struct CompileOptions<'a> {
     /// Called with the graph as built (`"input"`) and after each pass.
     pub observer: Option<Observer<'a>>,
+    /// Inputs and outputs that are 8-bit pictures, `[1, 3, height, width]` in -1..=1: a
+    /// device that has a form of its own for such may round them to it. Names that a
+    /// graph lacks are passed over.
+    pub pictures: &'a [&'a str],
 }
 
 impl fmt::Debug for CompileOptions<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CompileOptions").field("observer", &self.observer.is_some()).finish()
+        let Self { observer, pictures } = self;
+        let mut text = f.debug_struct("CompileOptions");
+        text.field("observer", &observer.is_some()).field("pictures", pictures).finish()
     }
 }
 

@@ -144,9 +144,8 @@ mod system {
                  model",
             ),
             Event::Stage(stage) => console.detail(format_args!("Core ML: {stage:?}")),
-            Event::FellBack { from, reason } => console.warn(format_args!(
-                "Core ML does not take attention as {from:?}, trying another form: {reason}"
-            )),
+            Event::FellBack { from, reason } => console
+                .warn(format_args!("Core ML does not take {from}, trying another form: {reason}")),
         }
     }
 }

@@ -30,10 +30,10 @@ impl Key {
         Ok(Self(hash))
     }
 
-    /// The name of a writing, in hexadecimal digits.
-    pub fn with(&self, options: &emit::Options) -> String {
+    /// The name of a writing with these pictures, in hexadecimal digits.
+    pub fn with(&self, options: &emit::Options, images: &[&str]) -> String {
         let mut hash = self.0.clone();
-        text(&mut hash, &format!("{options:?}"));
+        text(&mut hash, &format!("{options:?} {images:?}"));
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -94,6 +94,10 @@ mod tests {
     use crate::emit::{Options, Target};
 
     fn key(name: &str, bias: bool, weight: f32, target: Target) -> String {
+        of(name, bias, weight).with(&Options::new(target), &[])
+    }
+
+    fn of(name: &str, bias: bool, weight: f32) -> Key {
         let mut b = Builder::new("graph");
         let x = b.input("x", Rate::Frame, TensorType::f32([1, 2]));
         let y = b.linear(name, x, 2, bias).unwrap();
@@ -103,7 +107,7 @@ mod tests {
             let values = vec![weight; ty.shape.elements()];
             weights.insert(&**name, &Tensor::from_f32(ty.shape, values).unwrap());
         }
-        Key::of(&graph, &weights).unwrap().with(&Options::new(target))
+        Key::of(&graph, &weights).unwrap()
     }
 
     #[test]
@@ -115,5 +119,7 @@ mod tests {
         assert_ne!(key("a", false, 1.0, Target::MacOs14), first);
         assert_ne!(key("a", true, 2.0, Target::MacOs14), first);
         assert_ne!(key("a", true, 1.0, Target::MacOs15), first);
+        let pictures = of("a", true, 1.0).with(&Options::new(Target::MacOs14), &["x"]);
+        assert_ne!(pictures, first);
     }
 }

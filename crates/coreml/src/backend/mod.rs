@@ -24,6 +24,7 @@ use laterna_tensor::DType;
 use crate::emit::{self, Attention, Entry, GroupNorm, Outputs, Package, WeightFormat};
 use crate::run::{self, Cache, ComputeUnits, Device, Interface, Loader, Opened, Prober, Stage};
 use error::{refused, unwritten};
+pub use forms::Form;
 use key::Key;
 use ports::Ports;
 use program::CoreMlProgram;
@@ -70,10 +71,10 @@ impl CoreMlOptions {
 pub enum Event {
     /// A stage begins.
     Stage(Stage),
-    /// A way to write attention is not taken; the next one is tried.
+    /// A way to write the graph is not taken; the next one is tried.
     FellBack {
         /// The form that was tried.
-        from: Attention,
+        from: Form,
         /// The device's words.
         reason: String,
     },
@@ -132,20 +133,33 @@ impl Backend for CoreMlBackend {
         check_weights(graph, weights)?;
         let prepared = emit::prepare_observed(graph, weights, options)?;
         check_support(self, &prepared, prepared.nodes())?;
-        let interface = emit::interface(&function(graph), &prepared);
-        let interface = interface.map_err(|error| unwritten(&prepared, error))?;
-        let ports = Ports::new(&prepared, weights, &interface)?;
+        let source =
+            Source { graph, prepared: &prepared, weights, pictures: &pictures(graph, options) };
+        let interface = source.interface(&[])?;
         if interface.outputs.is_empty() {
+            let ports = Ports::new(&prepared, weights, &interface)?;
             return Ok(Arc::new(CoreMlProgram::without_model(ports)));
         }
         if interface.inputs.is_empty() {
             return Err(refused(&"nothing that is computed depends on an input", None));
         }
-        let source = Source { graph, prepared: &prepared, weights };
-        let loaded = self.load(&source, &(&interface).into())?;
+        let loaded = self.load(&source)?;
+        let ports = Ports::new(&prepared, weights, &loaded.interface)?;
         let summary = self.summarize(&source, &ports, &loaded)?;
         Ok(Arc::new(CoreMlProgram::new(ports, loaded.model, summary)))
     }
+}
+
+/// The names among the caller's that are pictures of the graph.
+fn pictures<'o>(graph: &Graph, options: &CompileOptions<'o>) -> Vec<&'o str> {
+    let inputs = graph.inputs().iter().map(|&id| (&graph.value(id).name, id));
+    let ports: Vec<_> =
+        inputs.chain(graph.outputs().iter().map(|(name, id)| (name, *id))).collect();
+    let is_picture = |name: &&&str| {
+        let mut named = ports.iter().filter(|(port, _)| ***port == ***name).peekable();
+        named.peek().is_some() && named.all(|&(_, id)| matches!(*graph.shape(id), [1, 3, _, _]))
+    };
+    options.pictures.iter().filter(is_picture).copied().collect()
 }
 
 /// What is compiled: the graph as it was built and as it is written.
@@ -153,43 +167,60 @@ struct Source<'s> {
     graph: &'s Graph,
     prepared: &'s Graph,
     weights: &'s dyn WeightSource,
+    /// Names of inputs and outputs that may be pixel buffers.
+    pictures: &'s [&'s str],
+}
+
+impl<'s> Source<'s> {
+    fn interface(&self, images: &'s [&'s str]) -> Result<emit::Interface, CompileError> {
+        let interface = emit::interface(&function(self.graph, images), self.prepared);
+        interface.map_err(|error| unwritten(self.prepared, error))
+    }
+
+    /// The names that are pixel buffers in a form.
+    fn images(&self, form: Form) -> &'s [&'s str] {
+        if form.pictures { self.pictures } else { &[] }
+    }
 }
 
 /// A model, where it lies and how it was written.
 struct Loaded {
     model: Box<dyn Opened>,
+    interface: emit::Interface,
     entry: run::Entry,
     written: emit::Options,
+    form: Form,
 }
 
-/// The only function of a graph's package.
-pub fn function(graph: &Graph) -> Entry<'_> {
-    Entry { outputs: Outputs::Computed, ..Entry::new("main", graph) }
+/// The only function of a graph's package, with the names of what is a pixel buffer.
+pub fn function<'a>(graph: &'a Graph, images: &'a [&'a str]) -> Entry<'a> {
+    Entry { outputs: Outputs::Computed, images, ..Entry::new("main", graph) }
 }
 
 impl CoreMlBackend {
     /// Loads the graph in the first form that the device takes.
-    fn load(&self, source: &Source<'_>, interface: &Interface) -> Result<Loaded, CompileError> {
+    fn load(&self, source: &Source<'_>) -> Result<Loaded, CompileError> {
         let target = self.device.target();
-        let forms = match self.options.attention {
+        let attentions = match self.options.attention {
             Some(chosen) => vec![chosen],
-            None => forms::in_turn(source.prepared, target, self.options.units),
+            None => forms::attentions(source.prepared, target, self.options.units),
         };
         let key = Key::of(source.graph, source.weights)?;
         let (mut reasons, mut hint) = (Vec::new(), None);
-        for attention in forms {
+        for form in forms::in_turn(&attentions, !source.pictures.is_empty()) {
             let (weights, group_norm) = (self.options.weights, self.options.group_norm);
             let usual = emit::Options::new(target);
-            let written = emit::Options { attention, weights, group_norm, ..usual };
-            match self.load_written(source, &key, &written, interface) {
-                Ok((entry, model)) => return Ok(Loaded { model, entry, written }),
+            let written = emit::Options { attention: form.attention, weights, group_norm, ..usual };
+            let interface = source.interface(source.images(form))?;
+            match self.load_written(source, &key, &written, form, &(&interface).into()) {
+                Ok((entry, model)) => return Ok(Loaded { model, interface, entry, written, form }),
                 Err(run::RunError::Emit(error)) => {
                     return Err(unwritten(source.prepared, error));
                 }
                 Err(error) if error.is_refusal() => {
                     let reason = error.to_string();
-                    (self.listener)(Event::FellBack { from: attention, reason: reason.clone() });
-                    reasons.push(format!("attention as {}: {reason}", forms::name(attention)));
+                    (self.listener)(Event::FellBack { from: form, reason: reason.clone() });
+                    reasons.push(format!("{form}: {reason}"));
                     hint = error.hint();
                 }
                 Err(error) => return Err(refused(&error, error.hint())),
@@ -203,6 +234,7 @@ impl CoreMlBackend {
         source: &Source<'_>,
         key: &Key,
         written: &emit::Options,
+        form: Form,
         interface: &Interface,
     ) -> Result<(run::Entry, Box<dyn Opened>), run::RunError> {
         let loader = Loader {
@@ -211,12 +243,13 @@ impl CoreMlBackend {
             prober: self.prober.as_deref(),
             progress: &|stage| (self.listener)(Event::Stage(stage)),
         };
-        let entries = [function(source.graph)];
+        let entries = [function(source.graph, source.images(form))];
         let package = Package { description: source.graph.name(), entries: &entries };
         let mut write = |path: &std::path::Path| {
             emit::write(path, &package, source.weights, written, &mut |_| ()).map(drop)
         };
-        loader.load(&key.with(written), &mut write, interface, &self.run_options())
+        let key = key.with(written, entries[0].images);
+        loader.load(&key, &mut write, interface, &self.run_options())
     }
 
     fn run_options(&self) -> run::Options {

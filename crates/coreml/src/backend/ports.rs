@@ -26,6 +26,8 @@ pub(super) struct Given {
     pub position: usize,
     /// The nodes that look something up with it, and the rows that they have.
     pub tables: Vec<(Arc<str>, usize)>,
+    /// It is a pixel buffer.
+    pub is_picture: bool,
 }
 
 /// Where an output comes from.
@@ -50,9 +52,10 @@ impl Ports {
     ) -> Result<Self, CompileError> {
         let inputs = graph.inputs().iter().map(|&id| port(graph, &graph.value(id).name, id));
         let outputs = graph.outputs().iter().map(|(name, id)| port(graph, name, *id));
-        let given = interface.inputs.iter().map(|&(position, _)| Given {
-            position,
-            tables: tables(graph, graph.inputs()[position]),
+        let given = interface.inputs.iter().map(|(position, parameter)| Given {
+            position: *position,
+            tables: tables(graph, graph.inputs()[*position]),
+            is_picture: parameter.image,
         });
         let of_model = |position| interface.outputs.iter().position(|&(at, _)| at == position);
         let sources = graph.outputs().iter().enumerate().map(|(position, &(_, id))| {

@@ -51,6 +51,10 @@ impl Program for CoreMlProgram {
     fn summary(&self) -> &ProgramSummary {
         &self.0.summary
     }
+
+    fn reads_surface(&self, input: usize) -> bool {
+        self.0.ports.given.iter().any(|given| given.position == input && given.is_picture)
+    }
 }
 
 /// A running copy. Its own part of a run allocates nothing; Core ML's does.
@@ -111,6 +115,11 @@ fn write(
     given: &Given,
     view: &TensorView<'_>,
 ) -> Result<(), RunError> {
+    if let Some(surface) = view.surface().filter(|_| given.is_picture)
+        && predictor.share(index, surface).map_err(|error| failed(&error))?
+    {
+        return Ok(());
+    }
     let written = match view.dtype() {
         DType::I64 => {
             let indices = view.as_i64()?;

@@ -68,7 +68,7 @@ impl CoreMlBackend {
     ) -> Result<HashMap<Arc<str>, Placement>, CompileError> {
         let placement = self.device.placement(loaded.entry.model(), &self.run_options());
         let placement = placement.map_err(|error| refused(&error, error.hint()))?;
-        let entries = [function(source.graph)];
+        let entries = [function(source.graph, source.images(loaded.form))];
         let package = Package { description: "", entries: &entries };
         let sources = emit::sources(&package, source.weights, &loaded.written);
         let sources = sources.map_err(|error| unwritten(source.prepared, error))?;

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use laterna_tensor::Surface;
+
 use super::{Interface, Options, Placement, RunError};
 use crate::emit::Target;
 
@@ -62,6 +64,13 @@ pub trait Predictor: Send {
     /// # Panics
     /// If there is no such input; so do the others.
     fn write_f32(&mut self, input: usize, values: &[f32]) -> Result<(), RunError>;
+
+    /// Reads a picture where it is instead, until another is given or written; false if
+    /// it is none of the device's, or of another size.
+    ///
+    /// # Errors
+    /// If the device does not take it.
+    fn share(&mut self, input: usize, picture: &Surface) -> Result<bool, RunError>;
 
     /// Writes an input of integers, which have 32 bits there.
     ///

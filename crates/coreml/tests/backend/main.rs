@@ -12,14 +12,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use laterna_conformance::check;
-use laterna_coreml::backend::{CoreMlOptions, Event};
+use laterna_coreml::backend::{CoreMlOptions, Event, Form};
 use laterna_coreml::emit::Attention;
-use laterna_coreml::run::{ComputeUnits, Interface, Options, Prober, Stage};
+use laterna_coreml::run::{ComputeUnits, Element, Interface, Options, Prober, Stage};
 use laterna_graph::{
     Backend, Builder, CompileError, CompileOptions, Graph, MemoryWeights, Op, Program, Rate,
     RunError, TensorType,
 };
-use laterna_tensor::Tensor;
+use laterna_tensor::{Surface, Tensor};
 use standin::{Pairs, StandIn, Tested};
 use tempfile::TempDir;
 
@@ -123,7 +123,8 @@ fn a_form_that_crashes_gives_way_to_the_next_for_good() {
         let program = compile(&tested, &attention()).unwrap();
         let events = tested.events.lock().unwrap();
         let fell = events.iter().find(|event| matches!(event, Event::FellBack { .. }));
-        let Some(Event::FellBack { from: Attention::Sdpa, reason }) = fell else {
+        let Some(Event::FellBack { from: Form { attention: Attention::Sdpa, .. }, reason }) = fell
+        else {
             panic!("{events:?}");
         };
         assert!(reason.contains("signal: 6"), "{reason}");
@@ -269,6 +270,68 @@ fn two_predictions_of_one_model_are_under_way_at_once() {
     });
     assert_eq!(results, [Ok(()), Ok(())]);
     assert_eq!(tested.device.opened.load(Ordering::Relaxed), 1);
+}
+
+/// Twice a picture, and what is no picture.
+fn painter() -> Graph {
+    let mut b = Builder::new("painter");
+    let image = b.input("image", Rate::Frame, TensorType::f32([1, 3, 1, 2]));
+    let noise = b.input("noise", Rate::Frame, TensorType::f32([1, 3, 1, 2]));
+    let twice = b.add("twice", image, image).unwrap();
+    let y = b.add("y", twice, noise).unwrap();
+    b.finish(&[("y", y)])
+}
+
+const PICTURES: CompileOptions<'_> =
+    CompileOptions { observer: None, pictures: &["image", "elsewhere"] };
+
+/// The painter's result for a picture of ones, which is in that memory too.
+fn painted(program: &dyn Program, surface: Option<Surface>) -> f32 {
+    let mut image = Tensor::from_f32([1, 3, 1, 2], vec![1.0; 6]).unwrap();
+    surface.into_iter().for_each(|surface| image.set_surface(surface));
+    let noise = Tensor::zeros([1, 3, 1, 2]);
+    run(program, &[image, noise]).unwrap()[0].as_f32().unwrap()[0]
+}
+
+#[test]
+fn a_picture_is_read_where_its_surface_is() {
+    let (folder, graph) = (folder(), painter());
+    let tested = tested(&folder);
+    let program = tested.compile(&graph, &MemoryWeights::new(), &PICTURES).unwrap();
+    assert!(program.reads_surface(0) && !program.reads_surface(1));
+    let surface = || Surface::new(vec![5.0_f32; 6]);
+    assert_eq!(painted(&*program, Some(surface())), 10.0);
+    // Memory of another device, and none.
+    assert_eq!(painted(&*program, Some(Surface::new("elsewhere"))), 2.0);
+    assert_eq!(painted(&*program, None), 2.0);
+    // As arrays it is another model, which reads no surface.
+    let program = tested.compile(&graph, &MemoryWeights::new(), &CompileOptions::default());
+    let program = program.unwrap();
+    assert!(!program.reads_surface(0));
+    assert_eq!(painted(&*program, Some(surface())), 2.0);
+    assert_eq!(tested.device.compiled.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn a_device_that_takes_no_pictures_is_given_arrays() {
+    let folder = folder();
+    let probe = |_: &Path, interface: &Interface, _: &Options| {
+        let takes = interface.inputs.iter().all(|input| input.element != Element::Bgra);
+        let mut command = Command::new("sh");
+        command.args(["-c", if takes { "true" } else { "exit 3" }]);
+        command
+    };
+    let options = CoreMlOptions::new(folder.path());
+    let tested = Tested::new(StandIn::default(), options, Some(Box::new(probe)));
+    let program = tested.compile(&painter(), &MemoryWeights::new(), &PICTURES).unwrap();
+    assert!(!program.reads_surface(0));
+    assert_eq!(painted(&*program, None), 2.0);
+    let events = tested.events.lock().unwrap();
+    let fell = events.iter().find_map(|event| match event {
+        Event::FellBack { from, .. } => Some(from.to_string()),
+        Event::Stage(_) => None,
+    });
+    assert_eq!(fell.as_deref(), Some("attention as sdpa, pictures as pixel buffers"));
 }
 
 /// Nobody knows a single operation's time: none is made up.

@@ -17,7 +17,7 @@ use laterna_graph::{
     Backend, CompileError, CompileOptions, Graph, MemoryWeights, Op, OpFacts, Program, Support,
     WeightSource, reference,
 };
-use laterna_tensor::{Tensor, TensorData};
+use laterna_tensor::{Surface, Tensor, TensorData};
 
 /// The device. It must be told what a package holds before it is opened.
 #[derive(Default)]
@@ -64,7 +64,8 @@ impl Pairs {
 pub struct Held {
     graph: Graph,
     weights: MemoryWeights,
-    interface: emit::Interface,
+    /// With pictures as arrays, and as pixel buffers.
+    interfaces: [emit::Interface; 2],
     fails: bool,
     factor: f32,
     pairs: Option<Arc<Pairs>>,
@@ -78,15 +79,17 @@ impl StandIn {
             copied.insert(&**name, &Tensor::from_raw(&weights.read(name).unwrap()));
         }
         let prepared = emit::prepare(entry.graph, weights).unwrap();
+        let interface = |images| emit::interface(&Entry { images, ..*entry }, &prepared);
         // What Core ML cannot take is not opened.
-        let Ok(interface) = emit::interface(entry, &prepared) else { return };
+        let (Ok(arrays), Ok(buffers)) = (interface(&[]), interface(entry.images)) else { return };
+        let interfaces = [arrays, buffers];
         let graph = match written.weights {
             WeightFormat::Fp16 => prepared,
             _ => emit::as_stored(entry.graph, weights, written).unwrap(),
         };
         let (fails, factor) = (self.fails, 1.0 + self.error);
         let pairs = self.pairs.clone();
-        let held = Held { graph, weights: copied, interface, fails, factor, pairs };
+        let held = Held { graph, weights: copied, interfaces, fails, factor, pairs };
         *self.holds.lock().unwrap() = Some(Arc::new(held));
     }
 }
@@ -123,7 +126,7 @@ impl Device for StandIn {
         assert!(model.join("Manifest.json").is_file(), "{}", model.display());
         self.opened.fetch_add(1, Ordering::Relaxed);
         let held = self.holds.lock().unwrap().clone().expect("told before");
-        assert_eq!(&Interface::from(&held.interface), interface);
+        assert!(held.interfaces.iter().any(|told| &Interface::from(told) == interface));
         Ok(Box::new(Resident(held)))
     }
 
@@ -181,20 +184,28 @@ struct Interpreted {
 
 impl Interpreted {
     fn set(&mut self, input: usize, data: TensorData) -> Result<(), RunError> {
-        let (position, _) = self.held.interface.inputs[input];
+        let (position, _) = self.held.interfaces[0].inputs[input];
         let given = Tensor::new(self.inputs[position].shape(), data).unwrap();
         self.inputs[position] = given;
         Ok(())
     }
 
     fn output(&self, output: usize) -> &Tensor {
-        &self.outputs[self.held.interface.outputs[output].0]
+        &self.outputs[self.held.interfaces[0].outputs[output].0]
     }
 }
 
 impl Predictor for Interpreted {
     fn write_f32(&mut self, input: usize, values: &[f32]) -> Result<(), RunError> {
         self.set(input, TensorData::F32(values.to_vec()))
+    }
+
+    /// Its memory is of numbers.
+    fn share(&mut self, input: usize, picture: &Surface) -> Result<bool, RunError> {
+        match picture.get::<Vec<f32>>() {
+            Some(values) => self.write_f32(input, values).map(|()| true),
+            None => Ok(false),
+        }
     }
 
     fn write_i64(&mut self, input: usize, values: &[i64]) -> Result<(), RunError> {
@@ -258,7 +269,7 @@ impl Backend for Tested {
         options: &CompileOptions<'_>,
     ) -> Result<Arc<dyn Program>, CompileError> {
         if graph.weights().all(|(name, _)| weights.info(name).is_some()) {
-            let entry = function(graph);
+            let entry = function(graph, options.pictures);
             self.device.told(&entry, weights, &emit::Options::new(self.device.target()));
         }
         self.backend.compile(graph, weights, options)

@@ -9,7 +9,8 @@ use std::time::Duration;
 use laterna_pipeline::event::Event;
 use laterna_pipeline::pace::Rate;
 use laterna_pipeline::port::{
-    Aim, BuildStage, Clock, Input, Kind, Motion, OpenSource, PortError, Read, Shown, Sink, Source, Stage,
+    Aim, BuildStage, Clock, Input, Kind, Motion, OpenSource, PortError, Read, Shown, Sink, Source,
+    Stage,
 };
 use laterna_pipeline::settings::{Live, Settings};
 use laterna_pipeline::sim::SimClock;

@@ -155,7 +155,7 @@ fn compile(
     let observer = |stage: &str, graph: &Graph| {
         stages.borrow_mut().push((stage.to_owned(), graph.clone()));
     };
-    let options = CompileOptions { observer: Some(&observer) };
+    let options = CompileOptions { observer: Some(&observer), ..CompileOptions::default() };
     let program = backend
         .open(console)?
         .compile(&network.graph, weights, &options)

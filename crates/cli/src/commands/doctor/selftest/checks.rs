@@ -142,7 +142,7 @@ impl Subject<'_> {
         let backend = self.backend(options);
         let found = compute(&backend, &case)?;
         let fell_back = backend.events().into_iter().find_map(|event| match event {
-            Event::FellBack { from, reason } => Some(format!("{from:?} was refused: {reason}")),
+            Event::FellBack { from, reason } => Some(format!("{from} was refused: {reason}")),
             Event::Stage(_) => None,
         });
         let error = close(&found, &expected[0])?;

@@ -166,7 +166,7 @@ impl Backend for Checked<'_> {
         weights: &dyn WeightSource,
         options: &CompileOptions<'_>,
     ) -> Result<Arc<dyn Program>, CompileError> {
-        let entry = function(graph);
+        let entry = function(graph, options.pictures);
         (self.told)(&entry, weights, &self.written);
         self.inner.compile(graph, weights, options)
     }

@@ -14,6 +14,9 @@ use crate::session::{
 };
 use crate::{PromptState, RatedInstance, RatedProgram, one_step};
 
+/// The picture's place among the frame's inputs.
+const PICTURE: usize = 0;
+
 /// What decides a frame beside the picture and the prompt.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Controls {
@@ -66,6 +69,7 @@ pub struct Live {
     state: PromptState,
     /// The controls that `state` was computed for; `None` once the prompt changed.
     prepared: Option<Controls>,
+    reads_surfaces: bool,
 }
 
 impl Live {
@@ -94,6 +98,7 @@ impl Live {
             latent,
             remembers: false,
             prepared: None,
+            reads_surfaces: program.frame().reads_surface(PICTURE),
         };
         live.draw_noise()?;
         Ok(live)
@@ -102,6 +107,12 @@ impl Live {
     /// The picture size that the frame was compiled for.
     pub fn size(&self) -> Size {
         self.size
+    }
+
+    /// Whether a picture is read where its surface is, if it has one: see
+    /// [`Tensor::set_surface`].
+    pub fn reads_surfaces(&self) -> bool {
+        self.reads_surfaces
     }
 
     /// Encodes a prompt, for [`Live::set_prompt`]. Embeddings may be mixed.
@@ -212,5 +223,6 @@ fn compile(
 ) -> Result<RatedProgram, SessionError> {
     let Size { width, height } = size;
     let graph = frame::graph(&Frame { unet, vae, height, width, tokens, step: StepSource::Live })?;
-    Ok(RatedProgram::compile(backend, &graph, weights, &CompileOptions::default())?)
+    let options = CompileOptions { pictures: &["image"], ..CompileOptions::default() };
+    Ok(RatedProgram::compile(backend, &graph, weights, &options)?)
 }

@@ -2,10 +2,15 @@
 //! picture at a time.
 #![allow(clippy::unwrap_used, reason = "a failed helper fails the test")]
 
+use std::sync::{Arc, Mutex};
+
 use laterna_cpu::{CpuBackend, CpuOptions};
 use laterna_diffusion::live::{Controls, Live, Memory};
 use laterna_diffusion::scheduler::Config;
 use laterna_diffusion::session::{Parts, Prompt, Request, Session, Size, TextPart};
+use laterna_graph::{
+    Backend, CompileError, CompileOptions, Graph, Op, OpFacts, Program, Support, WeightSource,
+};
 use laterna_models::{Model, Weights};
 use laterna_quality::psnr;
 use laterna_tensor::Tensor;
@@ -97,6 +102,40 @@ fn decibels(a: &Tensor, b: &Tensor) -> f64 {
 
 fn controls(strength: f32, feedback: f32, seed: u64) -> Controls {
     Controls { strength, feedback, seed, ..Controls::default() }
+}
+
+/// Notes which inputs it is told to be pictures.
+struct Noting(CpuBackend, Mutex<Vec<String>>);
+
+impl Backend for Noting {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn supports(&self, op: &Op, facts: OpFacts<'_>) -> Support {
+        self.0.supports(op, facts)
+    }
+
+    fn compile(
+        &self,
+        graph: &Graph,
+        weights: &dyn WeightSource,
+        options: &CompileOptions<'_>,
+    ) -> Result<Arc<dyn Program>, CompileError> {
+        let program = self.0.compile(graph, weights, options)?;
+        let inputs = program.inputs().iter().map(|port| &*port.name);
+        let pictures = inputs.filter(|name| options.pictures.contains(name));
+        self.1.lock().unwrap().extend(pictures.map(str::to_owned));
+        Ok(program)
+    }
+}
+
+#[test]
+fn the_frames_picture_is_told_to_be_one() {
+    let noting = Noting(backend(), Mutex::default());
+    let live = Live::new(Checkpoint::open().parts(), &noting, SIZE).unwrap();
+    assert_eq!(*noting.1.lock().unwrap(), ["image"]);
+    assert!(!live.reads_surfaces(), "a CPU's pictures are elsewhere");
 }
 
 #[test]

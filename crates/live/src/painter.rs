@@ -139,6 +139,10 @@ impl Stage<Asked> for Painter {
         Size::new(size.width, size.height)
     }
 
+    fn reads_surfaces(&self) -> bool {
+        self.live.reads_surfaces()
+    }
+
     fn run(&mut self, input: &Input<'_, Asked>, output: &mut Tensor) -> Result<Motion, PortError> {
         let Asked { controls, resets } = input.settings;
         if input.cut || self.resets != *resets {

@@ -97,6 +97,11 @@ impl Demand {
         });
     }
 
+    /// What the model reads; none if there is no model.
+    pub fn wanted(&self) -> Option<Wanted> {
+        lock(&self.state).wanted
+    }
+
     /// The model begins a frame: no picture is wanted until it is nearly done.
     pub fn begin(&self, now: Duration) {
         self.change(|state| {

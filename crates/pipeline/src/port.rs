@@ -35,8 +35,8 @@ pub trait Source: Send {
         false
     }
 
-    /// What the next picture is prepared for, said before each read of a source that
-    /// rests.
+    /// What the next picture is prepared for, said before each read once there is a
+    /// model.
     fn aim(&mut self, _aim: Aim) {}
 }
 

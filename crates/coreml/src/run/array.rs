@@ -6,21 +6,15 @@
 //! padded. Pictures are such surfaces too. Other types, and what is too large for a
 //! surface, are in memory that Core ML allocates.
 
-use std::ptr::NonNull;
-
 use half::f16;
 use half::slice::HalfFloatSliceExt;
+use laterna_surface::{Lock, PixelBuffer};
 use objc2::rc::Retained;
 use objc2::runtime::AnyObject;
 use objc2::{AnyThread, Message};
-use objc2_core_foundation::{CFDictionary, CFRetained, CFString, CFType};
+use objc2_core_foundation::CFType;
 use objc2_core_ml::{MLFeatureValue, MLMultiArray, MLMultiArrayDataType};
-use objc2_core_video::{
-    CVPixelBuffer, CVPixelBufferCreate, CVPixelBufferGetBaseAddress, CVPixelBufferGetBytesPerRow,
-    CVPixelBufferLockBaseAddress, CVPixelBufferLockFlags, CVPixelBufferUnlockBaseAddress,
-    kCVPixelBufferIOSurfacePropertiesKey, kCVPixelFormatType_32BGRA,
-    kCVPixelFormatType_OneComponent16Half,
-};
+use objc2_core_video::{kCVPixelFormatType_32BGRA, kCVPixelFormatType_OneComponent16Half};
 use objc2_foundation::{NSArray, NSNumber};
 
 use super::compile::reason;
@@ -36,8 +30,8 @@ pub(super) struct Array {
 /// What Core ML is handed.
 enum Object {
     Plain(Retained<MLMultiArray>),
-    Shared { array: Retained<MLMultiArray>, surface: CFRetained<CVPixelBuffer> },
-    Picture(CFRetained<CVPixelBuffer>),
+    Shared { array: Retained<MLMultiArray>, surface: PixelBuffer },
+    Picture { own: PixelBuffer, shared: Option<PixelBuffer> },
 }
 
 impl Array {
@@ -56,14 +50,15 @@ impl Array {
     fn shared(feature: &Feature) -> Result<Self, RunError> {
         let dense = Rows::dense(&feature.shape);
         let format = kCVPixelFormatType_OneComponent16Half;
-        let surface = surface(dense.length, dense.count, format);
+        let surface = PixelBuffer::new(dense.length, dense.count, format);
         let surface = surface.map_err(|reason| refused(feature, reason))?;
         let rows = with_stride(feature, dense, &surface, size_of::<f16>())?;
         let shape = numbers(&feature.shape);
         let array = MLMultiArray::alloc();
         // SAFETY: the surface is of 16-bit floats, as high and wide as Core ML
         // demands for this shape.
-        let array = unsafe { MLMultiArray::initWithPixelBuffer_shape(array, &surface, &shape) };
+        let array =
+            unsafe { MLMultiArray::initWithPixelBuffer_shape(array, surface.object(), &shape) };
         Ok(Self { feature: feature.clone(), object: Object::Shared { array, surface }, rows })
     }
 
@@ -88,11 +83,12 @@ impl Array {
         let &[1, 3, height, width] = feature.shape.as_slice() else {
             return Err(refused(feature, "is no picture"));
         };
-        let surface = surface(width, height, kCVPixelFormatType_32BGRA);
+        let surface = PixelBuffer::new(width, height, kCVPixelFormatType_32BGRA);
         let surface = surface.map_err(|reason| refused(feature, reason))?;
         let dense = Rows::dense(&[height, width * PIXEL_BYTES]);
         let rows = with_stride(feature, dense, &surface, size_of::<u8>())?;
-        Ok(Self { feature: feature.clone(), object: Object::Picture(surface), rows })
+        let object = Object::Picture { own: surface, shared: None };
+        Ok(Self { feature: feature.clone(), object, rows })
     }
 
     /// What a prediction reads.
@@ -103,7 +99,10 @@ impl Array {
                 Object::Plain(array) | Object::Shared { array, .. } => {
                     MLFeatureValue::featureValueWithMultiArray(array)
                 }
-                Object::Picture(surface) => MLFeatureValue::featureValueWithPixelBuffer(surface),
+                Object::Picture { own, shared } => {
+                    let surface = shared.as_ref().unwrap_or(own);
+                    MLFeatureValue::featureValueWithPixelBuffer(surface.object())
+                }
             }
         }
     }
@@ -112,8 +111,8 @@ impl Array {
     pub fn backing(&self) -> Retained<AnyObject> {
         match &self.object {
             Object::Plain(array) | Object::Shared { array, .. } => array.clone().into(),
-            Object::Picture(surface) => {
-                let object: &AnyObject = AsRef::<CFType>::as_ref(&**surface).as_ref();
+            Object::Picture { own, .. } => {
+                let object: &AnyObject = AsRef::<CFType>::as_ref(own.object()).as_ref();
                 object.retain()
             }
         }
@@ -127,12 +126,30 @@ impl Array {
                 let given = unsafe { value.multiArrayValue() };
                 given.is_some_and(|given| Retained::as_ptr(&given) == Retained::as_ptr(array))
             }
-            Object::Picture(surface) => {
+            Object::Picture { own, .. } => {
                 // SAFETY: a plain getter.
                 let given = unsafe { value.imageBufferValue() };
-                given.is_some_and(|given| std::ptr::eq(&raw const *given, &raw const **surface))
+                given.is_some_and(|given| std::ptr::eq(&raw const *given, own.object()))
             }
         }
+    }
+
+    /// Reads another's picture from now on, or its own again; false if it is of another
+    /// size or format, or this holds no picture.
+    pub fn share(&mut self, picture: Option<&PixelBuffer>) -> bool {
+        let Object::Picture { own, shared } = &mut self.object else { return false };
+        let fits =
+            |other: &PixelBuffer| other.size() == own.size() && other.format() == own.format();
+        if !picture.is_none_or(fits) {
+            return false;
+        }
+        *shared = picture.cloned();
+        true
+    }
+
+    /// Whether the memory is another's.
+    pub fn is_shared(&self) -> bool {
+        matches!(&self.object, Object::Picture { shared: Some(_), .. })
     }
 
     /// Writes every element; fp16 arrays round to nearest.
@@ -205,15 +222,16 @@ impl Array {
     fn with<T>(&mut self, body: impl FnOnce(&mut [T])) -> Result<(), RunError> {
         let lock = match &self.object {
             Object::Plain(_) => None,
-            Object::Shared { surface, .. } | Object::Picture(surface) => {
-                Some(Lock::new(surface).map_err(|reason| refused(&self.feature, reason))?)
+            Object::Shared { surface, .. } | Object::Picture { own: surface, .. } => {
+                let lock = Lock::new(surface.object());
+                Some(lock.map_err(|reason| refused(&self.feature, reason))?)
             }
         };
         let base = match (&lock, &self.object) {
-            (Some(lock), _) => CVPixelBufferGetBaseAddress(lock.0),
+            (Some(lock), _) => lock.base(),
             // SAFETY: the array's memory is its own, dense, and lives as long as it.
             #[allow(deprecated, reason = "what replaces it is for memory that can move")]
-            (None, Object::Plain(array)) => unsafe { array.dataPointer() }.as_ptr(),
+            (None, Object::Plain(array)) => unsafe { array.dataPointer() }.as_ptr().cast(),
             (None, _) => std::ptr::null_mut(),
         };
         if base.is_null() || !base.cast::<T>().is_aligned() {
@@ -232,57 +250,14 @@ impl Array {
 fn with_stride(
     feature: &Feature,
     dense: Rows,
-    surface: &CVPixelBuffer,
+    surface: &PixelBuffer,
     element_bytes: usize,
 ) -> Result<Rows, RunError> {
-    let stride = CVPixelBufferGetBytesPerRow(surface) / element_bytes;
+    let stride = surface.row_bytes() / element_bytes;
     dense.with_stride(stride).ok_or_else(|| refused(feature, "its surface has overlapping rows"))
 }
 
 /// A surface whose memory the processor may use while this lives.
-struct Lock<'surface>(&'surface CVPixelBuffer);
-
-impl<'surface> Lock<'surface> {
-    fn new(surface: &'surface CVPixelBuffer) -> Result<Self, String> {
-        // SAFETY: the buffer is alive; it is unlocked with the same flags.
-        let code = unsafe { CVPixelBufferLockBaseAddress(surface, CVPixelBufferLockFlags(0)) };
-        if code == 0 { Ok(Self(surface)) } else { Err(format!("locking it failed ({code})")) }
-    }
-}
-
-impl Drop for Lock<'_> {
-    fn drop(&mut self) {
-        // SAFETY: it was locked with these flags.
-        unsafe { CVPixelBufferUnlockBaseAddress(self.0, CVPixelBufferLockFlags(0)) };
-    }
-}
-
-/// Memory that all devices share, in one of CoreVideo's pixel formats.
-fn surface(width: usize, height: usize, format: u32) -> Result<CFRetained<CVPixelBuffer>, String> {
-    let nothing = CFDictionary::<CFString, CFType>::empty();
-    // SAFETY: a constant of the framework.
-    let key = unsafe { kCVPixelBufferIOSurfacePropertiesKey };
-    let attributes = CFDictionary::<CFString, CFType>::from_slices(&[key], &[nothing.as_ref()]);
-    let mut buffer = std::ptr::null_mut();
-    // SAFETY: the attribute has the type that its key wants, and the pointer is
-    // valid for the call.
-    let code = unsafe {
-        CVPixelBufferCreate(
-            None,
-            width,
-            height,
-            format,
-            Some(attributes.as_opaque()),
-            NonNull::from(&mut buffer),
-        )
-    };
-    match NonNull::new(buffer) {
-        // SAFETY: the buffer was created, so the caller owns a reference.
-        Some(buffer) if code == 0 => Ok(unsafe { CFRetained::from_raw(buffer) }),
-        _ => Err(format!("no surface {width} wide and {height} high ({code})")),
-    }
-}
-
 fn numbers(extents: &[usize]) -> Retained<NSArray<NSNumber>> {
     let numbers: Vec<_> = extents.iter().map(|&extent| NSNumber::new_usize(extent)).collect();
     NSArray::from_retained_slice(&numbers)

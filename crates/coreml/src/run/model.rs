@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use block2::RcBlock;
+use laterna_surface::PixelBuffer;
+use laterna_tensor::Surface;
 use objc2::AnyThread;
 use objc2::rc::{Retained, autoreleasepool};
 use objc2::runtime::{AnyObject, ProtocolObject};
@@ -86,8 +88,8 @@ struct Arrays {
     options: Retained<MLPredictionOptions>,
 }
 
-// SAFETY: every use takes `&mut self`. The arrays are shared with nobody, and none of
-// the objects belongs to the thread that made it.
+// SAFETY: every use takes `&mut self`. The arrays are shared with nobody, a picture of
+// another's is only read, and none of the objects belongs to the thread that made it.
 unsafe impl Send for Arrays {}
 
 impl Arrays {
@@ -97,6 +99,18 @@ impl Arrays {
         let names = outputs.iter().map(|a| NSString::from_str(&a.feature.name)).collect();
         let (provider, options) = (provider(&inputs)?, options(&outputs));
         Ok(Self { model, inputs, outputs, names, provider, options })
+    }
+
+    /// Reads an input where that is, or in its own memory: the model is given its inputs
+    /// anew. False if it does not fit.
+    fn show(&mut self, input: usize, picture: Option<&PixelBuffer>) -> Result<bool, RunError> {
+        autoreleasepool(|_| {
+            let fits = self.inputs[input].share(picture);
+            if fits {
+                self.provider = provider(&self.inputs)?;
+            }
+            Ok(fits)
+        })
     }
 
     /// Core ML may ignore a backing without a word; then the array holds old values.
@@ -118,7 +132,14 @@ impl Arrays {
 
 impl Predictor for Arrays {
     fn write_f32(&mut self, input: usize, values: &[f32]) -> Result<(), RunError> {
+        if self.inputs[input].is_shared() {
+            self.show(input, None)?;
+        }
         self.inputs[input].write_f32(values)
+    }
+
+    fn share(&mut self, input: usize, picture: &Surface) -> Result<bool, RunError> {
+        picture.get().map_or(Ok(false), |buffer| self.show(input, Some(buffer)))
     }
 
     fn write_i64(&mut self, input: usize, values: &[i64]) -> Result<(), RunError> {

@@ -27,6 +27,8 @@ pub mod synthetic;
 mod threaded;
 mod y4m;
 
+#[cfg(target_os = "macos")]
+pub use camera::camera_trial;
 pub use camera::{CameraFormat, CameraMode, camera_permission};
 pub use error::SourceError;
 pub use ffmpeg::Ffmpeg;

@@ -261,6 +261,21 @@ pub(super) fn copy_rgb(bytes: &[u8], stride: usize, size: Size, rgb: &mut [u8]) 
     }
 }
 
+/// Leaves out the fourth byte of blue, green, red, from rows of `stride` bytes.
+///
+/// # Panics
+/// If `bytes` are too few or `rgb` is of another length.
+#[cfg(any(test, target_os = "macos"))]
+pub(super) fn bgra_to_rgb(bytes: &[u8], stride: usize, size: Size, rgb: &mut [u8]) {
+    let rows = rgb.as_chunks_mut::<3>().0.chunks_exact_mut(size.width.max(1));
+    for (row, out) in rows.enumerate() {
+        let pixels = bytes[row * stride..][..4 * size.width].as_chunks::<4>().0;
+        for (&[blue, green, red, _], pixel) in pixels.iter().zip(out) {
+            *pixel = [red, green, blue];
+        }
+    }
+}
+
 /// Exchanges red and blue.
 #[cfg(any(test, target_os = "linux", windows))]
 pub(super) fn swap_red_and_blue(rgb: &mut [u8]) {
@@ -370,6 +385,16 @@ mod tests {
                 assert!(near, "{colour:?} ({x}, {y}): {pixel:?}, not {expected:?}");
             }
         }
+    }
+
+    #[test]
+    fn the_fourth_byte_and_what_pads_rows_is_left_out() {
+        let row =
+            |first: u8| [first, first + 1, first + 2, 255, first + 3, first + 4, first + 5, 9];
+        let bytes = [row(10).as_slice(), &[7, 7], &row(20)].concat();
+        let mut rgb = [0; 12];
+        bgra_to_rgb(&bytes, 10, Size::new(2, 2), &mut rgb);
+        assert_eq!(rgb, [12, 11, 10, 15, 14, 13, 22, 21, 20, 25, 24, 23]);
     }
 
     #[test]

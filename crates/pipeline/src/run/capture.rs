@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::shared::Shared;
 use crate::backoff::Backoff;
+use crate::demand::Wanted;
 use crate::event::Event;
 use crate::guard::guarded;
 use crate::image::Image;
@@ -57,12 +58,18 @@ impl<S: Send + Sync + 'static> Capture<'_, S> {
     fn read_all(&mut self, mut source: Box<dyn Source>) -> Result<(), PortError> {
         while !self.shared.is_stopped() {
             let rests = source.rests();
-            if rests {
-                let Some(wanted) = self.shared.demand.wait_to_draw(&*self.shared.clock) else {
+            let wanted = if rests {
+                let wanted = self.shared.demand.wait_to_draw(&*self.shared.clock);
+                if wanted.is_none() {
                     return Ok(());
-                };
+                }
+                wanted
+            } else {
+                self.shared.demand.wanted()
+            };
+            if let Some(Wanted { size, surface }) = wanted {
                 let fit = self.shared.settings.get().value.view.fit;
-                source.aim(Aim { size: wanted.size, fit, surface: wanted.surface });
+                source.aim(Aim { size, fit, surface });
             }
             let read = |image: &mut Image| guarded(|| source.read(image));
             let (image, read) = self.pool.fill(|_| true, Image::default, read);

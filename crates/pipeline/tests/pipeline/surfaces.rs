@@ -10,7 +10,7 @@ use laterna_pipeline::prepare::Fit;
 use laterna_pipeline::settings::Settings;
 use laterna_pipeline::sim::SimClock;
 
-use crate::support::{Call, Camera, Model, Rig, SIZE, ms};
+use crate::support::{Act, Call, Camera, Model, Rig, SIZE, ms};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -34,7 +34,9 @@ fn calls(reads_surfaces: bool, change: impl FnOnce(&Rig)) -> ([Vec<Call>; 2], Ve
 }
 
 fn set(change: impl FnOnce(&mut Settings<u32>)) -> impl FnOnce(&Rig) {
-    |rig| drop(rig.change(change))
+    |rig| {
+        rig.change(change);
+    }
 }
 
 fn all_share(calls: &[Call]) -> bool {
@@ -54,6 +56,21 @@ fn other_models_have_pictures_as_the_camera_took_them() {
     let ([before, after], aims) = calls(false, |_| ());
     assert!(before.iter().chain(&after).all(|call| call.surface.is_none()));
     assert!(aims.iter().all(|aim| !aim.surface));
+}
+
+#[test]
+fn a_camera_that_never_rests_is_told_what_is_aimed_at_once_there_is_a_model() {
+    let clock = SimClock::new();
+    let camera = Camera::new(&clock, ms(5));
+    let aims = Arc::clone(&camera.aims);
+    let model = Model { build: |_| (ms(500), Act::Work), ..Model::new(&clock, |_| ms(20)) };
+    let rig = Rig::start(camera, model);
+    rig.clock.sleep(ms(490));
+    assert!(aims.lock().unwrap().is_empty());
+    rig.clock.sleep(ms(100));
+    rig.pipeline.stop(PATIENCE);
+    let aim = Aim { size: SIZE, fit: Fit::Crop, surface: false };
+    assert_eq!(aims.lock().unwrap().first(), Some(&aim));
 }
 
 /// The surface is not mirrored. What was prepared before may still be on its way.

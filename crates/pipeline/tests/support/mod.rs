@@ -75,7 +75,7 @@ impl Camera {
             value: |number| number as u8,
             unplugged: (Duration::ZERO, Duration::ZERO),
             draws: None,
-            aims: Arc::default(),
+            aims: Arc::new(Mutex::new(Vec::with_capacity(1 << 14))),
         }
     }
 

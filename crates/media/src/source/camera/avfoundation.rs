@@ -2,13 +2,15 @@
 //! run on one.
 #![allow(unsafe_code, reason = "every call of AVFoundation is unsafe in its bindings")]
 
-use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dispatch2::{DispatchQueue, DispatchRetained};
-use laterna_pipeline::port::{Clock, PortError, Read, Source};
+use laterna_pipeline::port::{Aim, Clock, PortError, Read, Source};
+use laterna_pipeline::prepare::Fit;
 use laterna_pipeline::{Image, Size};
+use laterna_surface::{Lock, Transfer};
+use laterna_tensor::Surface;
 use objc2::rc::Retained;
 use objc2::runtime::{AnyObject, NSObject, NSObjectProtocol, ProtocolObject};
 use objc2::{AnyThread, DefinedClass, define_class, msg_send};
@@ -19,17 +21,15 @@ use objc2_av_foundation::{
 };
 use objc2_core_media::{CMClock, CMSampleBuffer, CMTime, CMVideoFormatDescriptionGetDimensions};
 use objc2_core_video::{
-    CVPixelBuffer, CVPixelBufferGetBaseAddressOfPlane, CVPixelBufferGetBytesPerRowOfPlane,
-    CVPixelBufferGetHeight, CVPixelBufferGetHeightOfPlane, CVPixelBufferGetPixelFormatType,
-    CVPixelBufferGetPlaneCount, CVPixelBufferGetWidth, CVPixelBufferLockBaseAddress,
-    CVPixelBufferLockFlags, CVPixelBufferUnlockBaseAddress, kCVPixelBufferPixelFormatTypeKey,
+    CVPixelBuffer, CVPixelBufferGetHeight, CVPixelBufferGetPixelFormatType,
+    CVPixelBufferGetPlaneCount, CVPixelBufferGetWidth, kCVPixelBufferPixelFormatTypeKey,
     kCVPixelFormatType_420YpCbCr8BiPlanarVideoRange,
 };
 use objc2_foundation::{NSDictionary, NSNumber, NSString};
 
 use super::super::error::SourceError;
 use super::super::kinds::{Claim, Device, Info, Opened, Request};
-use super::super::pixels::{Colour, Yuv};
+use super::super::pixels::{Colour, Yuv, bgra_to_rgb};
 use super::super::push::{self, PushSource, Pusher};
 use super::mode::{CameraFormat, CameraMode, choose};
 use super::stamp::captured;
@@ -56,7 +56,7 @@ pub(super) fn open(request: &Request<'_>) -> Result<Opened, SourceError> {
         format: Some(CameraFormat::Nv12.to_string()),
         ..Info::named(&name)
     };
-    let camera = Camera { name, source, session, device, _receiver: receiver };
+    let camera = Camera { name, source, session, device, receiver };
     Ok(Opened { source: Box::new(camera), info })
 }
 
@@ -216,7 +216,7 @@ struct Camera {
     session: Retained<AVCaptureSession>,
     device: Retained<AVCaptureDevice>,
     /// The session's output holds its delegate weakly.
-    _receiver: Retained<Receiver>,
+    receiver: Retained<Receiver>,
 }
 
 // SAFETY: a session may be started and stopped, and a device's properties read, on
@@ -233,6 +233,10 @@ impl Source for Camera {
         }
         Ok(read)
     }
+
+    fn aim(&mut self, aim: Aim) {
+        *self.receiver.ivars().aim() = Some(aim);
+    }
 }
 
 impl Drop for Camera {
@@ -247,7 +251,8 @@ impl Drop for Camera {
 struct Inner {
     pusher: Pusher,
     clock: Arc<dyn Clock>,
-    image: Mutex<Image>,
+    aim: Mutex<Option<Aim>>,
+    work: Mutex<Work>,
 }
 
 define_class!(
@@ -271,7 +276,7 @@ define_class!(
 
 impl Receiver {
     fn new(pusher: Pusher, clock: Arc<dyn Clock>) -> Retained<Self> {
-        let inner = Inner { pusher, clock, image: Mutex::default() };
+        let inner = Inner { pusher, clock, aim: Mutex::default(), work: Mutex::default() };
         let this = Self::alloc().set_ivars(inner);
         // SAFETY: NSObject's `init`.
         unsafe { msg_send![super(this), init] }
@@ -279,18 +284,66 @@ impl Receiver {
 }
 
 impl Inner {
+    fn aim(&self) -> MutexGuard<'_, Option<Aim>> {
+        self.aim.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn receive(&self, sample: &CMSampleBuffer) {
-        let mut image = self.image.lock().unwrap_or_else(PoisonError::into_inner);
+        let aim = *self.aim();
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the sample lives as long as this call.
         let Some(buffer) = (unsafe { sample.image_buffer() }) else { return };
-        if write(&buffer, &mut image).is_some() {
+        if work.receive(&buffer, aim).is_some() {
             // SAFETY: the host's clock is a constant, and reading it changes nothing.
             let (now, stamp) =
                 unsafe { (CMClock::host_time_clock().time(), sample.presentation_time_stamp()) };
             let now = seconds(now).unwrap_or_default();
             let at = captured(self.clock.now(), now, seconds(stamp));
-            self.pusher.push(&mut image, at);
+            self.pusher.push(&mut work.image, at);
         }
+    }
+}
+
+/// Makes pictures of what a camera sends.
+#[derive(Default)]
+pub(super) struct Work {
+    pub(super) image: Image,
+    /// Made when it is first needed.
+    transfer: Option<Transfer>,
+}
+
+impl Work {
+    /// Makes the picture that is aimed at, in memory that the model reads if it does so;
+    /// none of a buffer of another kind.
+    pub(super) fn receive(&mut self, buffer: &CVPixelBuffer, aim: Option<Aim>) -> Option<()> {
+        let shared = aim.filter(|aim| aim.surface).map(|aim| self.share(buffer, aim));
+        match shared {
+            Some(Ok(())) => Some(()),
+            // As for a model that reads no such memory.
+            Some(Err(_)) | None => write(buffer, &mut self.image),
+        }
+    }
+
+    /// Crops and scales on the system's device for that; little is left to copy here.
+    pub(super) fn share(&mut self, buffer: &CVPixelBuffer, aim: Aim) -> Result<(), String> {
+        let transfer = match &mut self.transfer {
+            Some(transfer) => transfer,
+            none => none.insert(Transfer::new()?),
+        };
+        let fit = match aim.fit {
+            Fit::Crop => laterna_surface::Fit::Crop,
+            Fit::Letterbox => laterna_surface::Fit::Letterbox,
+        };
+        let made = transfer.run(buffer, [aim.size.width, aim.size.height], fit)?;
+        let lock = Lock::for_reading(made.object())?;
+        // SAFETY: the transfer is done, and whoever it is shared with only reads.
+        let plane = unsafe { lock.plane(0) };
+        let (bytes, stride) = plane.ok_or("a pixel buffer has no bytes")?;
+        self.image.reset(aim.size);
+        bgra_to_rgb(bytes, stride, aim.size, self.image.rgb_mut());
+        drop(lock);
+        self.image.set_surface(Surface::new(made));
+        Ok(())
     }
 }
 
@@ -304,21 +357,11 @@ fn write(buffer: &CVPixelBuffer, image: &mut Image) -> Option<()> {
     let is_ours = CVPixelBufferGetPixelFormatType(buffer)
         == kCVPixelFormatType_420YpCbCr8BiPlanarVideoRange
         && CVPixelBufferGetPlaneCount(buffer) == 2;
-    let flags = CVPixelBufferLockFlags::ReadOnly;
-    // SAFETY: locked and unlocked with the same flags, once each.
-    if !is_ours || unsafe { CVPixelBufferLockBaseAddress(buffer, flags) } != 0 {
-        return None;
-    }
-    let written = write_locked(buffer, image);
-    // SAFETY: as above; no loan of its bytes is left.
-    unsafe { CVPixelBufferUnlockBaseAddress(buffer, flags) };
-    written
-}
-
-fn write_locked(buffer: &CVPixelBuffer, image: &mut Image) -> Option<()> {
+    let lock = Lock::for_reading(buffer).ok().filter(|_| is_ours)?;
     let size = Size::new(CVPixelBufferGetWidth(buffer), CVPixelBufferGetHeight(buffer));
-    let (luma, luma_stride) = plane(buffer, 0)?;
-    let (chroma, chroma_stride) = plane(buffer, 1)?;
+    // SAFETY: the system has written the picture, and lends it to be read.
+    let [luma, chroma] = unsafe { [lock.plane(0), lock.plane(1)] };
+    let ((luma, luma_stride), (chroma, chroma_stride)) = (luma?, chroma?);
     let yuv = Yuv::nv12(size, [luma, chroma], [luma_stride, chroma_stride]);
     if !yuv.is_complete() {
         return None;
@@ -326,15 +369,4 @@ fn write_locked(buffer: &CVPixelBuffer, image: &mut Image) -> Option<()> {
     image.reset(size);
     yuv.write_rgb(Colour::of(size), image.rgb_mut());
     Some(())
-}
-
-/// The bytes of a plane of a locked buffer, and of one of its rows.
-fn plane(buffer: &CVPixelBuffer, index: usize) -> Option<(&[u8], usize)> {
-    let stride = CVPixelBufferGetBytesPerRowOfPlane(buffer, index);
-    let bytes = stride.checked_mul(CVPixelBufferGetHeightOfPlane(buffer, index))?;
-    let start = NonNull::new(CVPixelBufferGetBaseAddressOfPlane(buffer, index))?;
-    // SAFETY: a locked buffer's plane has that many rows of that many bytes, which
-    // nobody writes while it is locked for reading.
-    let bytes = unsafe { std::slice::from_raw_parts(start.as_ptr().cast::<u8>(), bytes) };
-    Some((bytes, stride))
 }

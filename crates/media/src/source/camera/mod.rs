@@ -12,6 +12,8 @@ mod mode;
 mod none;
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 mod stamp;
+#[cfg(target_os = "macos")]
+mod trial;
 #[cfg(target_os = "linux")]
 mod v4l2;
 
@@ -30,6 +32,8 @@ use laterna_pipeline::Size;
 use super::kinds::Kind;
 
 pub use mode::{CameraFormat, CameraMode};
+#[cfg(target_os = "macos")]
+pub use trial::camera_trial;
 
 /// `camera`.
 pub(super) const KIND: Kind = Kind {

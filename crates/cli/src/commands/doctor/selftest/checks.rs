@@ -8,6 +8,9 @@ use laterna_coreml::emit::{self, Attention, Entry, GroupNorm, Package, WeightFor
 use laterna_coreml::run::{ComputeUnits, Stage};
 use laterna_cpu::{CpuBackend, CpuOptions};
 use laterna_graph::{Backend, BuildError, Builder, CompileOptions, ValueId, reference};
+use laterna_pipeline::port::Aim;
+use laterna_pipeline::prepare::{Fit, Prepare};
+use laterna_pipeline::{self as pipeline, Image};
 use laterna_quality::{max_relative_error, psnr};
 use laterna_tensor::{Picture, Tensor};
 
@@ -87,6 +90,8 @@ pub const CHECKS: &[Check] = &[
     check("compute units: all", |s| s.runs_on(ComputeUnits::All)),
     check("where operations run", |s| s.tells_placement()),
     check("pictures in and out", |s| s.paints()),
+    check("a camera's picture, cropped and scaled", |s| s.scales()),
+    check("a picture is read where it is", |s| s.reads_in_place()),
     check("several functions in a package", |s| s.chooses_functions()),
     check("two instances on two threads", |s| s.shares_a_model()),
     check("the starter's frame", |s| s.paints_a_frame()),
@@ -201,6 +206,53 @@ impl Subject<'_> {
         }
     }
 
+    /// A smooth picture, which two ways to scale make nearly the same of.
+    fn scales(&self) -> Outcome {
+        const LEVELS: f64 = 4.0;
+        let mut told = Vec::new();
+        for fit in [Fit::Crop, Fit::Letterbox] {
+            let size = pipeline::Size::new(40, 24);
+            let aim = Aim { size, fit, surface: true };
+            let images = (self.camera)(aim).map_err(Problem::of)?;
+            if images[0].size() != size || images[0].surface().is_none() {
+                return Err(Problem::of("the picture is in no memory of a device"));
+            }
+            let [shared, usual] = images.each_ref().map(|image| planes(image, fit, size));
+            let differences = shared.iter().zip(&usual).map(|(a, b)| f64::from((a - b).abs()));
+            let mean = 127.5 * differences.sum::<f64>() / shared.len() as f64;
+            told.push(format!("{fit:?}: {mean:.2} levels of 255 from the processor's"));
+            if mean > LEVELS {
+                return Err(Problem::Failed(told.join(", ")));
+            }
+        }
+        Ok(told.join(", "))
+    }
+
+    /// The elements are zeros: what comes of the picture was read from its surface.
+    fn reads_in_place(&self) -> Outcome {
+        let case = Case::of(graphs::painter).map_err(Problem::of)?;
+        let pictures = CompileOptions { pictures: &["picture"], ..CompileOptions::default() };
+        let backend = self.backend(self.options());
+        let program = backend.compile(&case.graph, &case.weights, &pictures);
+        let program = program.map_err(Problem::of)?;
+        if !program.reads_surface(0) {
+            return Err(Problem::of("it reads an array"));
+        }
+        let shape = program.inputs()[0].ty.shape;
+        let size = pipeline::Size::new(shape[3], shape[2]);
+        let aim = Aim { size, fit: Fit::Crop, surface: true };
+        let [shared, _] = (self.camera)(aim).map_err(Problem::of)?;
+        let given = Tensor::from_f32(shape, planes(&shared, Fit::Crop, size));
+        let expected = reference::run(&case.graph, &case.weights, &[given.map_err(Problem::of)?]);
+        let expected = expected.map_err(Problem::of)?;
+        let mut elsewhere = Tensor::zeros(shape);
+        shared.surface().into_iter().for_each(|surface| elsewhere.set_surface(surface.clone()));
+        let mut found = Tensor::zeros(program.outputs()[0].ty.shape);
+        let mut instance = program.spawn().map_err(Problem::of)?;
+        instance.run(&[elsewhere.view()], &mut [found.view_mut()]).map_err(Problem::of)?;
+        close(&found, &expected[0])
+    }
+
     fn chooses_functions(&self) -> Outcome {
         self.needs_macos_15()?;
         let cases = [graphs::layers as Build, graphs::arithmetic].map(Case::of);
@@ -279,6 +331,13 @@ impl Subject<'_> {
         // NaN is as bad as a low number.
         if quality >= FRAME_PSNR_DB { Ok(told) } else { Err(Problem::Failed(told)) }
     }
+}
+
+/// `[3, height, width]` in -1..=1.
+fn planes(image: &Image, fit: Fit, size: pipeline::Size) -> Vec<f32> {
+    let mut planes = vec![0.0; 3 * size.area()];
+    Prepare::default().run(image, fit.into(), size, &mut planes);
+    planes
 }
 
 fn compute(backend: &dyn Backend, case: &Case) -> Result<Tensor, Problem> {

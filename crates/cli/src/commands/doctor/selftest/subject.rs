@@ -13,6 +13,8 @@ use laterna_diffusion::session::Size;
 use laterna_graph::{
     Backend, CompileError, CompileOptions, Graph, Op, OpFacts, Program, Support, WeightSource,
 };
+use laterna_pipeline::Image;
+use laterna_pipeline::port::Aim;
 
 /// Is told what will be opened next.
 pub type Told<'s> = &'s (dyn Fn(&Entry<'_>, &dyn WeightSource, &emit::Options) + Sync);
@@ -29,6 +31,8 @@ pub struct Subject<'s> {
     /// A device that stands in for Core ML cannot read a package; Core ML does not
     /// listen.
     pub told: Told<'s>,
+    /// A camera's picture as a model gets it that reads surfaces, and as others do.
+    pub camera: &'s (dyn Fn(Aim) -> Result<[Image; 2], String> + Sync),
     /// The picture of the whole frame; the model's own size if none.
     pub size: Option<Size>,
 }

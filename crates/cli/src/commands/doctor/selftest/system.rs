@@ -28,6 +28,7 @@ pub fn run(as_json: bool, console: &Console) -> Result<(), Failure> {
         folder: folder.clone(),
         prober,
         told: &|_, _, _| (),
+        camera: &laterna_media::source::camera_trial,
         size: None,
     };
     let lines = report::run(&subject, &|name| console.note(format_args!("checking {name}")));

@@ -12,11 +12,30 @@ use std::sync::Arc;
 
 use laterna_coreml::run::{ComputeUnits, Prober};
 use laterna_diffusion::session::Size;
+use laterna_pipeline::blend::planes_to_rgb;
+use laterna_pipeline::port::Aim;
+use laterna_pipeline::prepare::Prepare;
+use laterna_pipeline::{self as pipeline, Image};
+use laterna_tensor::Surface;
 
 use super::checks::CHECKS;
 use super::report::{self, Machine};
 use super::subject::Subject;
 use standin::StandIn;
+
+/// A picture that was taken, and the same made smaller, in memory that the device that
+/// stands in reads.
+fn camera(aim: Aim) -> Result<[Image; 2], String> {
+    let mut taken = Image::new(pipeline::Size::new(60, 50));
+    taken.rgb_mut().iter_mut().enumerate().for_each(|(i, byte)| *byte = (i / 37) as u8);
+    let mut planes = vec![0.0; 3 * aim.size.area()];
+    Prepare::default().run(&taken, aim.fit.into(), aim.size, &mut planes);
+    let mut shared = Image::new(aim.size);
+    planes_to_rgb(&planes, shared.rgb_mut());
+    Prepare::default().run(&shared, aim.fit.into(), aim.size, &mut planes);
+    shared.set_surface(Surface::new(planes));
+    Ok([shared, taken])
+}
 
 /// Runs the selftest on a device; gives the report as JSON.
 fn selftest(device: StandIn) -> serde_json::Value {
@@ -29,6 +48,7 @@ fn selftest(device: StandIn) -> serde_json::Value {
         folder: folder.path().to_owned(),
         prober: &prober,
         told: &|entry, weights, written| device.told(entry, weights, written),
+        camera: &camera,
         size: Some(Size { width: 32, height: 32 }),
     };
     let lines = report::run(&subject, &|_| ());
@@ -67,6 +87,7 @@ fn a_device_that_is_wrong_is_found_out() {
         "a model is compiled, tried in a child process and loaded",
         "a compiled model is found again",
         "where operations run",
+        "a camera's picture, cropped and scaled",
     ];
     assert_eq!(passed, without_numbers);
 }
@@ -75,9 +96,10 @@ fn a_device_that_is_wrong_is_found_out() {
 fn a_device_that_refuses_is_quoted() {
     let report = selftest(StandIn { refuses: true, ..StandIn::default() });
     let failed = in_state(&report, "FAILED");
-    assert_eq!(failed.len(), CHECKS.len());
+    // The camera's picture takes no package.
+    assert_eq!(failed.len(), CHECKS.len() - 1);
     let quoted = failed.iter().filter(|(_, told)| told.contains("no package is good enough"));
-    assert!(quoted.count() >= CHECKS.len() - 1, "{failed:?}");
+    assert!(quoted.count() >= CHECKS.len() - 2, "{failed:?}");
 }
 
 #[test]

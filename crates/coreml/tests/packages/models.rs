@@ -1,14 +1,15 @@
 //! The networks of every family, on both systems, with every way to store
 //! weights: a package computes what laterna does with the numbers that it stores.
 
+use laterna_coreml::backend::function;
 use laterna_coreml::emit::{MIN_ELEMENTS, Options};
 use laterna_graph::{Graph, rates, reference};
 use laterna_models::Model;
 use laterna_tensor::Tensor;
 
-use crate::checker::{Checker, TOLERANCE, differences};
+use crate::checker::{Checker, TOLERANCE, differences, write};
 use crate::formats;
-use crate::networks::{Network, fixture, inputs, networks, starter, whole_frame};
+use crate::networks::{Network, fixture, inputs, live_frame, networks, starter, whole_frame};
 use crate::operations::forms;
 
 /// Of three networks behind one another, which the prompt's keys and values,
@@ -103,4 +104,37 @@ fn a_frame_is_one_package() {
             differences(&whole, &expected, &found, FRAME_TOLERANCE).unwrap();
         }
     }
+}
+
+/// As it is compiled for a live picture: bytes in, bytes out.
+#[test]
+fn a_live_frame_takes_and_gives_pictures() {
+    let Some(mut checker) = Checker::find() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for (index, model) in [starter(), fixture("tiny-sdxs")].iter().enumerate() {
+        let graph = live_frame(model);
+        let weights = model.weights(&["unet", "vae"]).unwrap();
+        let mut given = inputs(&graph);
+        let bytes = mapped(&given[0], |v| (v * 127.5 + 127.5).round());
+        given[0] = mapped(&bytes, |v| v / 127.5 - 1.0);
+        let mut expected = reference::run(&graph, &weights, &given).unwrap();
+        expected[0] = mapped(&expected[0], |v| (v * 127.5 + 127.5).clamp(0.0, 255.0));
+        given[0] = bytes;
+
+        let path = folder.path().join(format!("{index}.mlpackage"));
+        let entries = [function(&graph, &["image"])];
+        let summary = write(&path, &entries, &weights, &forms()[0]).unwrap();
+        let [made] = summary.functions.as_slice() else { panic!("one function") };
+        assert!(made.inputs[0].image && made.outputs[0].image && made.unread.is_empty());
+        let named = made.inputs.iter().zip(&given);
+        let named = named.map(|(input, x)| (input.value.name.to_string(), x.clone())).collect();
+        let mut found = checker.run(&path, &[], &named).unwrap();
+        let found = made.outputs.iter().map(|output| found.remove(&*output.value.name).unwrap());
+        differences(&graph, &expected, &found.collect::<Vec<_>>(), TOLERANCE).unwrap();
+    }
+}
+
+fn mapped(x: &Tensor, f: impl Fn(f32) -> f32) -> Tensor {
+    let values = x.as_f32().unwrap().iter().map(|&v| f(v)).collect();
+    Tensor::from_f32(x.shape(), values).unwrap()
 }

@@ -92,9 +92,17 @@ const STEP: Step = Step {
 
 /// Encoder, UNet at a fixed timestep and decoder.
 pub fn whole_frame(model: &Model) -> Graph {
+    frame_of(model, StepSource::Fixed(STEP))
+}
+
+/// What runs for every frame of a live picture.
+pub fn live_frame(model: &Model) -> Graph {
+    rates::split(&frame_of(model, StepSource::Live)).unwrap().frame
+}
+
+fn frame_of(model: &Model, step: StepSource) -> Graph {
     let (unet, vae) = (model.unet().unwrap(), model.vae().unwrap());
     let [height, width] = LATENT.map(|side| side * vae.encoder_factor());
-    let step = StepSource::Fixed(STEP);
     frame::graph(&Frame { unet: &unet, vae: &vae, height, width, tokens: TOKENS, step }).unwrap()
 }
 

@@ -31,7 +31,7 @@ mod testing;
 pub use aligned::AlignedBuffer;
 pub use attention::{AttentionShape, Tokens, attention, attention_scratch_len};
 pub use conv::{
-    CONVOLUTIONS_VARIABLE, Chain, ConvShape, Convolutions, Link, MAX_LINKS, Padding,
+    CONVOLUTIONS_VARIABLE, Chain, ConvShape, Convolutions, Halving, Link, MAX_LINKS, Padding,
     UnknownConvolutions, Winograd, WinogradWeights, conv2d, conv2d_grouped, conv2d_winograd,
     winograd_scratch_len,
 };

@@ -4,10 +4,10 @@
 use std::ops::Range;
 
 use laterna_graph::{CompileError, Graph, Node, Op, RunError, ValueId, op};
-use laterna_kernels::{Chain, Epilogue, Isa, Link, MAX_LINKS};
+use laterna_kernels::{Chain, Epilogue, Halving, Isa, Link, MAX_LINKS};
 
 use super::Lowered;
-use super::product::{EpilogueSlots, check_constant_weight, conv_shape, epilogue, suffix};
+use super::product::{EpilogueSlots, check_constant_weight, conv_shape, epilogue, packed, suffix};
 use crate::constants::Constants;
 use crate::memory::Operands;
 use crate::program::{Kernel, Machine};
@@ -30,17 +30,27 @@ pub fn chain(
             break;
         }
     }
+    let mut end = match links.last() {
+        Some(last) if last.is_far() && links.len() < MAX_LINKS => {
+            halving(graph, first + links.len(), last, constants)?
+        }
+        _ => None,
+    };
+    let most = links.len() + usize::from(end.is_some());
     let is_closed = |&len: &usize| keeps_to_itself(graph, first..first + len);
-    let Some(len) = (2..=links.len()).rev().find(is_closed) else { return Ok(None) };
+    let Some(len) = (2..=most).rev().find(is_closed) else { return Ok(None) };
     links.truncate(len);
+    if links.len() == len {
+        end = None;
+    }
     let nodes = &graph.nodes()[first..first + len];
     let mut inputs = vec![nodes[0].inputs[0]];
     let mut epilogues = Vec::new();
-    for (node, link) in nodes.iter().zip(&links) {
-        let rows_per_batch = link.shape.out_rows();
+    for (at, node) in nodes.iter().enumerate() {
+        let rows_per_batch = conv_shape(graph, node, conv(node)).out_rows();
         let (mut slots, mut values) =
             epilogue(node, &conv(node).epilogue, inputs.len(), rows_per_batch);
-        if link.residual.is_some() {
+        if links.get(at).is_some_and(|link| link.residual.is_some()) {
             // The last operand is not read: the chain has it.
             slots.residual = None;
             values.pop();
@@ -48,10 +58,32 @@ pub fn chain(
         inputs.append(&mut values);
         epilogues.push(slots);
     }
-    let chain = Chain::new(constants.isa(), constants.threads(), links);
+    let chain = Chain::new(constants.isa(), constants.threads(), links, end);
     let scratch_elements = chain.scratch_len();
     let kernel = ConvChain { chain, epilogues };
     Ok(Some(Lowered { nodes: len, ..Lowered::new(kernel, inputs, scratch_elements) }))
+}
+
+/// Node `at` behind `last`, if it is a convolution that halves the picture and may end a chain.
+fn halving(
+    graph: &Graph,
+    at: usize,
+    last: &Link,
+    constants: &mut Constants<'_>,
+) -> Result<Option<Halving>, CompileError> {
+    let Some(node) = graph.nodes().get(at) else { return Ok(None) };
+    let Op::Conv2d(conv) = &node.op else { return Ok(None) };
+    let operands = conv.epilogue.operands(&node.inputs[2..]);
+    let adds = operands.residual.is_some() || operands.batch_bias.is_some();
+    let reads_last = graph.nodes()[at - 1].output == node.inputs[0];
+    let plain = conv.groups == 1 && !conv.epilogue.geglu && conv.stride == [2, 2];
+    if adds || !reads_last || !plain {
+        return Ok(None);
+    }
+    let shape = conv_shape(graph, node, conv);
+    let weights = packed(graph, node, conv, constants)?;
+    let end = Halving { shape, weights };
+    Ok(end.continues(last).then_some(end))
 }
 
 /// The convolution behind `links`, the first of which is node `first`.
@@ -103,20 +135,20 @@ struct ConvChain {
 impl Kernel for ConvChain {
     fn name(&self, isa: Isa) -> String {
         let links = self.chain.links();
-        let last = &links[links.len() / 2].weights;
-        let (kind, suffix) = (last.kind().name(), suffix(last.precision()));
-        format!("conv3x3.{kind}{suffix}.{isa} x{} depth-first", links.len())
+        let middle = &links[links.len() / 2].weights;
+        let (kind, suffix) = (middle.kind().name(), suffix(middle.precision()));
+        format!("conv3x3.{kind}{suffix}.{isa} x{} depth-first", self.epilogues.len())
     }
 
     fn run(&self, machine: &Machine, operands: &mut Operands<'_>) -> Result<(), RunError> {
         let mut epilogues = [Epilogue::default(); MAX_LINKS];
-        let links = self.chain.links();
-        for ((epilogue, slots), link) in epilogues.iter_mut().zip(&self.epilogues).zip(links) {
-            *epilogue = slots.resolve(operands, link.shape.out_channels);
+        let shapes = self.chain.shapes();
+        for ((epilogue, slots), shape) in epilogues.iter_mut().zip(&self.epilogues).zip(shapes) {
+            *epilogue = slots.resolve(operands, shape.out_channels);
         }
         let x = operands.input(0);
         let (out, scratch) = operands.write();
-        self.chain.run(&machine.pool, x, &epilogues[..links.len()], scratch, out);
+        self.chain.run(&machine.pool, x, &epilogues[..self.epilogues.len()], scratch, out);
         Ok(())
     }
 }

@@ -31,9 +31,7 @@ pub fn conv2d(
     if let Some(kind) = constants.winograd(&shape).filter(|_| !conv.epilogue.geglu) {
         return winograd(graph, node, conv, shape, kind, constants);
     }
-    let weight =
-        WeightShape { outputs: shape.out_channels, inputs: shape.in_channels, taps: shape.taps() };
-    let weights = pack(graph, node, weight, conv.epilogue.geglu, constants)?;
+    let weights = packed(graph, node, conv, constants)?;
     let rows_per_batch = shape.out_height() * shape.out_width();
     let (epilogue, operands) = epilogue(node, &conv.epilogue, 1, rows_per_batch);
     let is_pointwise = shape.kernel == [1, 1]
@@ -82,6 +80,19 @@ pub fn conv_shape(graph: &Graph, node: &Node, conv: &Conv2d) -> ConvShape {
         padding: Padding { top: pad.top, left: pad.left, bottom: pad.bottom, right: pad.right },
         upsample: conv.upsample,
     }
+}
+
+/// The weights of a convolution, packed for the product kernels.
+pub fn packed(
+    graph: &Graph,
+    node: &Node,
+    conv: &Conv2d,
+    constants: &mut Constants<'_>,
+) -> Result<Arc<PackedWeights>, CompileError> {
+    let shape = conv_shape(graph, node, conv);
+    let weight =
+        WeightShape { outputs: shape.out_channels, inputs: shape.in_channels, taps: shape.taps() };
+    pack(graph, node, weight, conv.epilogue.geglu, constants)
 }
 
 fn pack(

@@ -11,8 +11,8 @@ mod winograd;
 
 pub use grouped::conv2d_grouped;
 pub use winograd::{
-    CONVOLUTIONS_VARIABLE, Chain, Convolutions, Link, MAX_LINKS, UnknownConvolutions, Winograd,
-    WinogradWeights, conv2d_winograd, winograd_scratch_len,
+    CONVOLUTIONS_VARIABLE, Chain, Convolutions, Halving, Link, MAX_LINKS, UnknownConvolutions,
+    Winograd, WinogradWeights, conv2d_winograd, winograd_scratch_len,
 };
 
 use crate::gemm::driver::Gather;

@@ -77,6 +77,13 @@ pub(crate) fn to_pairs<'s>(
     scratch
 }
 
+/// Channels of an even number, as words; on this thread.
+pub(super) fn to_pairs_here(isa: Isa, x: &[f32], out: &mut [f32]) {
+    assert_eq!(x.len(), 2 * out.len(), "two channels to a word");
+    let job = Job { inputs: x.len(), x, stride: 0, out: SendPointer(out.as_mut_ptr()) };
+    pick(VARIANTS, isa)(&job, 0..1);
+}
+
 struct Job<'a> {
     inputs: usize,
     x: &'a [f32],

@@ -87,6 +87,10 @@ impl Split {
         let row_blocks = row_blocks.max(wanted.div_ceil(panel_groups)).min(tiles.max(1));
         Self { tiles, row_blocks, panel_groups, pass_taps, pass_channels }
     }
+
+    fn tasks(&self) -> usize {
+        self.row_blocks * self.panel_groups
+    }
 }
 
 /// Taps and channels of one pass, so that a panel's part of it stays in cache. Gated tiles have no
@@ -112,13 +116,23 @@ static TASKS: &[Variant<Entry>] = variants!(task_of_floats: Entry);
 
 /// Computes the product on the threads of `pool`.
 pub(crate) fn execute(pool: &Pool, job: &Job<'_>) {
+    let task = entry(job);
+    pool.run(job.split.tasks(), &|index| task(job, index));
+}
+
+/// Computes the product on this thread.
+pub(crate) fn execute_here(job: &Job<'_>) {
+    let task = entry(job);
+    (0..job.split.tasks()).for_each(|index| task(job, index));
+}
+
+fn entry(job: &Job<'_>) -> Entry {
     let isa = job.weights.layout.isa;
-    let task = match job.weights.layout.precision {
+    match job.weights.layout.precision {
         Precision::F32 => pick(TASKS, isa),
         Precision::Bf16 => pick_bf16!(isa, task_of_pairs: Entry),
         Precision::Int8 => pick_int8!(isa, task_of_quads: Entry),
-    };
-    pool.run(job.split.row_blocks * job.split.panel_groups, &|index| task(job, index));
+    }
 }
 
 /// The `index`-th of `parts` nearly equal parts of `0..whole`.
@@ -172,7 +186,7 @@ impl Job<'_> {
     /// are those of task `index`.
     fn weights_after(&self, index: usize) -> *const f32 {
         let next = index + self.threads;
-        if next >= self.split.row_blocks * self.split.panel_groups {
+        if next >= self.split.tasks() {
             return std::ptr::null();
         }
         let (panel, next_panel) = (self.panels(index).start, self.panels(next).start);

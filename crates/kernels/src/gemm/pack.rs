@@ -1,6 +1,6 @@
 //! Weights rearranged once, at load, into the order in which the micro-kernel reads them.
 
-use super::bf16::{PairReader, to_pairs};
+use super::bf16::{PairReader, to_pairs, to_pairs_here};
 use super::check_matrix;
 use super::int8::{self, QuadReader, Quads, to_quads};
 use super::layout::{PanelLayout, Panels, Precision, WeightShape};
@@ -157,6 +157,22 @@ impl PackedWeights {
                     to_quads(self.isa(), pool, extents, x, stride, scratch);
                 Operand { words, stride: packed, scales: Some(scales) }
             }
+        }
+    }
+
+    /// Whether the channels of pixels behind one another are whole words: rounded to these
+    /// weights' precision they are [`PackedWeights::words_of`] the lot.
+    pub(crate) fn takes_runs(&self) -> bool {
+        let whole = self.shape.inputs.is_multiple_of(self.precision().channels_per_word());
+        whole && self.precision() != Precision::Int8
+    }
+
+    /// Writes the words of whole pixels behind one another to `out`, on this thread.
+    pub(crate) fn words_of(&self, x: &[f32], out: &mut [f32]) {
+        match self.precision() {
+            Precision::F32 => out.copy_from_slice(x),
+            Precision::Bf16 => to_pairs_here(self.isa(), x, out),
+            Precision::Int8 => unreachable!("int8 takes no runs"),
         }
     }
 

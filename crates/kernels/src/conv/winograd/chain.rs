@@ -2,6 +2,10 @@
 //! before has the rows that it reads. What is between them is a few bands of rows, which stay in
 //! cache, and never a whole picture, which would go to memory and come back.
 
+mod halving;
+
+pub use halving::Halving;
+
 use super::near::{Entry, Piece, entry, most_tiles};
 use super::rows::Rows;
 use super::tiles::{LINE, Layout, Tiles, aligned};
@@ -11,7 +15,7 @@ use crate::isa::Isa;
 use crate::pool::Pool;
 use std::sync::Arc;
 
-/// The most convolutions in a chain.
+/// The most convolutions in a chain, the halving one included.
 pub const MAX_LINKS: usize = 12;
 
 /// Bytes of a picture, above which it does not wait in the last-level cache for the next layer.
@@ -64,6 +68,7 @@ impl Link {
 pub struct Chain {
     links: Vec<Link>,
     cuts: Vec<Cut>,
+    end: Option<(Halving, halving::Cut)>,
     /// Bands of rows of the result.
     bands: usize,
     threads: usize,
@@ -85,14 +90,17 @@ struct Cut {
 }
 
 impl Chain {
-    /// A chain for pools of `threads`.
+    /// A chain for pools of `threads`, which may end with a convolution that halves the picture.
     ///
     /// # Panics
-    /// When there are fewer than 2 links or more than [`MAX_LINKS`], one does not continue the one
-    /// before, or a residual is not of an earlier link.
-    pub fn new(isa: Isa, threads: usize, links: Vec<Link>) -> Self {
-        assert!((2..=MAX_LINKS).contains(&links.len()), "a chain of {} links", links.len());
-        let joined = links.windows(2).all(|pair| pair[1].continues(&pair[0]));
+    /// When there are fewer than 2 convolutions or more than [`MAX_LINKS`], or none but the last,
+    /// one does not continue the one before, or a residual is not of an earlier link.
+    pub fn new(isa: Isa, threads: usize, links: Vec<Link>, end: Option<Halving>) -> Self {
+        let len = links.len() + usize::from(end.is_some());
+        assert!((2..=MAX_LINKS).contains(&len), "a chain of {len} convolutions");
+        let last = &links[links.len() - 1];
+        let joined = links.windows(2).all(|pair| pair[1].continues(&pair[0]))
+            && end.as_ref().is_none_or(|end| end.continues(last));
         assert!(joined && links[0].begins(), "each link reads the result of the one before");
         let in_order = |(at, link): (usize, &Link)| link.residual.is_none_or(|from| from < at);
         assert!(links.iter().enumerate().all(in_order), "a residual comes earlier");
@@ -103,17 +111,32 @@ impl Chain {
         for (at, link) in links.iter().enumerate() {
             let kept = (steps_kept(&links, at) * band_rows).min(height.next_multiple_of(band_rows));
             let cut = Cut::new(isa, &link.weights, &link.shape, band_rows, kept, rings_len);
-            if at + 1 < links.len() {
+            if at + 1 < len {
                 rings_len += kept * row_stride(&link.shape);
             }
             cuts.push(cut);
         }
-        Self { links, cuts, bands: height.div_ceil(band_rows), threads, rings_len }
+        let end = end.map(|end| {
+            let cut = end.cut(band_rows / 2, threads);
+            (end, cut)
+        });
+        Self { links, cuts, end, bands: height.div_ceil(band_rows), threads, rings_len }
     }
 
-    /// The convolutions, the first first.
+    /// The convolutions but for the one that halves the picture, the first first.
     pub fn links(&self) -> &[Link] {
         &self.links
+    }
+
+    /// The shapes of all convolutions, the first first.
+    pub fn shapes(&self) -> impl Iterator<Item = &ConvShape> {
+        let end = self.end.iter().map(|(end, _)| &end.shape);
+        self.links.iter().map(|link| &link.shape).chain(end)
+    }
+
+    /// The number of convolutions.
+    fn len(&self) -> usize {
+        self.links.len() + usize::from(self.end.is_some())
     }
 
     /// Floats of scratch memory that [`Chain::run`] needs.
@@ -122,19 +145,21 @@ impl Chain {
     }
 
     fn thread_len(&self) -> usize {
-        let lens = self.cuts.iter().map(|cut| cut.layout.thread_len());
+        let of_end = self.end.iter().map(|(_, cut)| cut.words);
+        let lens = self.cuts.iter().map(|cut| cut.layout.thread_len()).chain(of_end);
         lens.max().unwrap_or(0).next_multiple_of(LINE)
     }
 
     /// out = the last convolution of ... the first of x, each with its epilogue, whose residual is
-    /// one from outside of the chain and the size of its result.
+    /// one from outside of the chain and the size of its result. The one that halves the picture
+    /// adds nothing but a bias.
     ///
     /// x: `[height, width, in_channels]` of the first link; scratch: [`Chain::scratch_len`] floats
     /// of any content; out: `[out_height, out_width, out_channels]` of the last.
     ///
     /// # Panics
-    /// When a slice is too short, there is not an epilogue for each link, or the pool has more
-    /// threads than the chain is for.
+    /// When a slice is too short, there is not an epilogue for each convolution or it adds more, or
+    /// the pool has more threads than the chain is for.
     pub fn run(
         &self,
         pool: &Pool,
@@ -143,7 +168,7 @@ impl Chain {
         scratch: &mut [f32],
         out: &mut [f32],
     ) {
-        assert_eq!(epilogues.len(), self.links.len(), "an epilogue for each link");
+        assert_eq!(epilogues.len(), self.len(), "an epilogue for each convolution");
         assert!(pool.threads() <= self.threads, "a chain for {} threads", self.threads);
         self.check(x, epilogues, out);
         let scratch = aligned(scratch, self.scratch_len() - LINE);
@@ -152,21 +177,33 @@ impl Chain {
             let weights = &*self.links.get(at)?.weights;
             Some((self.job(at, x, &epilogues[at], scratch, out), entry(weights)))
         });
-        let steps = self.bands + LAG * (self.links.len() - 1);
+        let end = self.end.as_ref().map(|(halving, cut)| {
+            let x = self.result(self.links.len() - 1, scratch, out);
+            End { halving, cut, x, epilogue: &epilogues[self.links.len()], out }
+        });
+        let steps = self.bands + LAG * (self.len() - 1);
         for step in 0..steps {
-            self.step(pool, step, &jobs, scratch);
+            self.step(pool, step, &jobs, end.as_ref(), scratch);
         }
     }
 
     fn check(&self, x: &[f32], epilogues: &[Epilogue<'_>], out: &[f32]) {
-        let (first, last) = (&self.links[0].shape, &self.links[self.links.len() - 1].shape);
+        let first = &self.links[0].shape;
         check_matrix("x", x.len(), first.pixels(), first.in_channels, first.in_channels);
-        check_matrix("out", out.len(), last.out_rows(), last.out_channels, last.out_channels);
-        for (link, epilogue) in self.links.iter().zip(epilogues) {
-            let (rows, columns) = (link.shape.out_rows(), link.shape.out_channels);
+        for (shape, epilogue) in self.shapes().zip(epilogues) {
+            let (rows, columns) = (shape.out_rows(), shape.out_channels);
             epilogue.check(rows, columns, columns);
+        }
+        if let Some(last) = self.shapes().last() {
+            check_matrix("out", out.len(), last.out_rows(), last.out_channels, last.out_channels);
+        }
+        for (link, epilogue) in self.links.iter().zip(epilogues) {
             let one = link.residual.is_none() || epilogue.residual.is_none();
             assert!(one, "a residual is from the chain or from outside");
+        }
+        for epilogue in &epilogues[self.links.len()..] {
+            let adds = epilogue.residual.is_some() || epilogue.batch_bias.is_some();
+            assert!(!adds, "what halves the picture adds a bias alone");
         }
     }
 
@@ -179,14 +216,7 @@ impl Chain {
         out: SendPointer,
     ) -> Job<'a> {
         let Link { shape, weights, residual } = &self.links[at];
-        let result_of = |at: usize| {
-            let (shape, cut) = (&self.links[at].shape, &self.cuts[at]);
-            if at + 1 == self.links.len() {
-                return Rows::whole(out.get(), shape.out_width(), shape.out_channels);
-            }
-            let start = scratch.get().wrapping_add(cut.ring);
-            Rows::latest(start, cut.kept, row_stride(shape), shape.out_channels)
-        };
+        let result_of = |at: usize| self.result(at, scratch, out);
         let x = match at.checked_sub(1) {
             None => Rows::whole(x.as_ptr(), shape.width, shape.in_channels),
             Some(before) => result_of(before),
@@ -196,41 +226,76 @@ impl Chain {
         Job { shape, weights, epilogue, x, residual, out: result_of(at) }
     }
 
+    /// Where the result of a link is.
+    fn result(&self, at: usize, scratch: SendPointer, out: SendPointer) -> Rows {
+        let (shape, cut) = (&self.links[at].shape, &self.cuts[at]);
+        if at + 1 == self.len() {
+            return Rows::whole(out.get(), shape.out_width(), shape.out_channels);
+        }
+        let start = scratch.get().wrapping_add(cut.ring);
+        Rows::latest(start, cut.kept, row_stride(shape), shape.out_channels)
+    }
+
     /// A band of every convolution, none of which reads what another writes meanwhile.
     fn step(
         &self,
         pool: &Pool,
         step: usize,
         jobs: &[Option<(Job<'_>, Entry)>],
+        end: Option<&End<'_>>,
         scratch: SendPointer,
     ) {
         let mut firsts = [0; MAX_LINKS + 1];
-        for (at, cut) in self.cuts.iter().enumerate() {
-            let tasks = if self.band_of(at, step).is_some() { cut.blocks } else { 0 };
-            firsts[at + 1] = firsts[at] + tasks;
+        for at in 0..self.len() {
+            let of_band =
+                |band| self.cuts.get(at).map_or_else(|| self.end_tasks(band), |cut| cut.blocks);
+            firsts[at + 1] = firsts[at] + self.band_of(at, step).map_or(0, of_band);
         }
-        let tasks = firsts[self.cuts.len()];
+        let tasks = firsts[self.len()];
         let threads_start = SendPointer(scratch.get().wrapping_add(self.rings_len));
         let thread_len = self.thread_len();
         pool.run_numbered(tasks, &|thread, index| {
-            let at = (0..self.cuts.len()).find(|&at| index < firsts[at + 1]).expect("of a link");
+            let at = (0..self.len()).find(|&at| index < firsts[at + 1]).expect("of a link");
             let band = self.band_of(at, step).expect("tasks are of links with a band");
-            let (job, block) = jobs[at].as_ref().expect("each link has a job");
+            let scratch = threads_start.get().wrapping_add(thread * thread_len);
+            let Some((job, block)) = &jobs[at] else {
+                let end = end.expect("what is no link is the end");
+                return end.run([band, index - firsts[at]], scratch);
+            };
             let cut = &self.cuts[at];
             block(&Piece {
                 job,
                 tiles: cut.tiles,
                 layout: cut.layout,
-                scratch: threads_start.get().wrapping_add(thread * thread_len),
+                scratch,
                 block: cut.block(band, index - firsts[at]),
                 panels: 0..job.weights.packed().panels().layout.panels(),
             });
         });
     }
 
+    fn end_tasks(&self, band: usize) -> usize {
+        self.end.as_ref().map_or(0, |(end, cut)| cut.tasks(band, end.shape.out_height()))
+    }
+
     /// The band that a link computes in a step.
     fn band_of(&self, at: usize, step: usize) -> Option<usize> {
         step.checked_sub(LAG * at).filter(|&band| band < self.bands)
+    }
+}
+
+/// The halving convolution with its operands.
+struct End<'a> {
+    halving: &'a Halving,
+    cut: &'a halving::Cut,
+    x: Rows,
+    epilogue: &'a Epilogue<'a>,
+    out: SendPointer,
+}
+
+impl End<'_> {
+    fn run(&self, place: [usize; 2], scratch: *mut f32) {
+        self.halving.run(self.cut, place, self.x, self.epilogue, scratch, self.out);
     }
 }
 

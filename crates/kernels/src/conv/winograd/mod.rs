@@ -19,7 +19,7 @@ mod tiles;
 mod transform;
 mod weights;
 
-pub use chain::{Chain, Link, MAX_LINKS};
+pub use chain::{Chain, Halving, Link, MAX_LINKS};
 pub use choice::{CONVOLUTIONS_VARIABLE, Convolutions, UnknownConvolutions};
 pub use weights::WinogradWeights;
 

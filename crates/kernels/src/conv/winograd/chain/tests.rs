@@ -2,8 +2,8 @@
 
 use super::super::{conv2d_winograd, winograd_scratch_len};
 use super::*;
-use crate::conv::Winograd;
-use crate::gemm::{Precision, Residual};
+use crate::conv::{Padding, Winograd, conv2d};
+use crate::gemm::{PackedWeights, Precision, Residual, WeightShape};
 use crate::math::Activation;
 use crate::testing::Random;
 
@@ -13,7 +13,7 @@ fn a_chain_is_its_convolutions_one_by_one() {
         let mut random = Random::new(17);
         for threads in [1, 2, 5] {
             for precision in Precision::ALL {
-                for _ in 0..3 {
+                for _ in 0..6 {
                     check_chain(isa, &Pool::new(threads), precision, &mut random);
                 }
             }
@@ -52,6 +52,9 @@ fn check_chain(isa: Isa, pool: &Pool, precision: Precision, random: &mut Random)
         links.push(Link { shape, weights: weights.into(), residual });
         channels = out_channels;
     }
+    let last = ConvShape::same3x3(1, height, width, channels, random.integer(1, 70));
+    let end = random.coin().then(|| halving(isa, pool, precision, last, random)).flatten();
+    inputs.extend(end.iter().map(|end| (random.vector(end.shape.out_channels), None)));
     let epilogues: Vec<Epilogue<'_>> = inputs
         .iter()
         .map(|(bias, outside)| Epilogue {
@@ -62,13 +65,40 @@ fn check_chain(isa: Isa, pool: &Pool, precision: Precision, random: &mut Random)
         .collect();
     let first = &links[0].shape;
     let x = random.vector(first.pixels() * first.in_channels);
-    let want = one_by_one(pool, isa, &links, &epilogues, &x);
-    let chain = Chain::new(isa, pool.threads(), links);
+    let mut want = one_by_one(pool, isa, &links, &epilogues, &x);
+    if let Some(Halving { shape, weights }) = &end {
+        let mut scratch = vec![f32::NAN; weights.scratch_len(shape.pixels())];
+        let (x, epilogue) = (want, &epilogues[links.len()]);
+        let (inputs, outputs) = (shape.in_channels, shape.out_channels);
+        want = vec![f32::NAN; shape.out_rows() * outputs];
+        conv2d(pool, shape, &x, inputs, weights, epilogue, &mut scratch, &mut want, outputs);
+    }
+    let chain = Chain::new(isa, pool.threads(), links, end);
     let mut scratch = vec![f32::NAN; chain.scratch_len()];
     let mut got = vec![f32::NAN; want.len()];
     chain.run(pool, &x, &epilogues, &mut scratch, &mut got);
-    let context = (isa, precision, pool.threads(), chain.links().len(), height, width);
+    let shapes: Vec<_> = chain.shapes().collect();
+    let context = (isa, precision, pool.threads(), shapes);
     assert!(got.iter().zip(&want).all(|(a, b)| a.to_bits() == b.to_bits()), "{context:?}");
+}
+
+/// What may end a chain, if channels are whole words.
+fn halving(
+    isa: Isa,
+    pool: &Pool,
+    precision: Precision,
+    last: ConvShape,
+    random: &mut Random,
+) -> Option<Halving> {
+    let [top, left, bottom, right] = std::array::from_fn(|_| random.integer(0, 1));
+    let padding = Padding { top, left, bottom, right };
+    let shape = ConvShape { stride: [2, 2], padding, ..last };
+    let (outputs, inputs) = (shape.out_channels, shape.in_channels);
+    let weight = WeightShape { outputs, inputs, taps: 9 };
+    let values = random.vector(weight.len());
+    let weights = PackedWeights::from_slice(isa, pool, precision, weight, false, &values);
+    let end = Halving { shape, weights: weights.into() };
+    (end.shape.out_rows() > 0 && end.weights.takes_runs()).then_some(end)
 }
 
 fn one_by_one(

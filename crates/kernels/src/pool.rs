@@ -1,6 +1,11 @@
 //! A fork-join thread pool for kernels: [`Pool::run`] splits one job into numbered tasks that the
 //! calling thread and the workers claim one by one. A run allocates nothing.
 //!
+//! Each thread has a part of the tasks for its own, the same part in each job: what it reads is
+//! then most often what it wrote in the job before, and still in its caches. That matters most where
+//! cores have last-level caches of their own. A thread that is done with its part takes over tasks
+//! from the far end of others'.
+//!
 //! Workers wait for the next job by spinning briefly, since layers follow each other within
 //! microseconds, and then sleep. A worker that wakes late finds the job closed and is not waited
 //! for, so a busy machine costs throughput, not latency.
@@ -10,8 +15,9 @@ mod simulation;
 use simulation::Simulation;
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -40,7 +46,7 @@ impl Pool {
     /// When `threads` is 0 or the system cannot start a thread.
     pub fn new(threads: usize) -> Self {
         assert!(threads > 0, "a pool has at least one thread");
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new(threads));
         // Starting a thread allocates, which must not fall into a run.
         let started = Arc::new(Barrier::new(threads));
         let workers = (1..threads).map(|index| spawn_worker(index, &shared, &started)).collect();
@@ -83,8 +89,8 @@ impl Pool {
         self.simulation.iter().for_each(Simulation::repeat);
     }
 
-    /// Calls `task(i)` once for each `i < tasks`, on any thread, in increasing order of claiming,
-    /// and returns when all calls have.
+    /// Calls `task(i)` once for each `i < tasks`, on any thread, and returns when all calls have.
+    /// Tasks with neighbouring numbers should read and write neighbouring memory.
     ///
     /// Tasks should take tens of microseconds or more, and be several times as many as threads
     /// when their lengths differ. A run from inside a task runs on that thread alone.
@@ -92,34 +98,64 @@ impl Pool {
     /// # Panics
     /// With the payload of a task that panicked; tasks not yet claimed are then dropped.
     pub fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
-        if let Some(simulation) = self.simulation.as_ref().filter(|_| !IN_TASK.get()) {
-            simulation.run(tasks, |index| inside_a_task(|| task(index)));
+        self.run_numbered(tasks, &|_, index| task(index));
+    }
+
+    /// As [`Pool::run`], calling `task(thread, i)` where `thread` is below [`Pool::threads`] and no
+    /// two calls that overlap in time share it: the number of a piece of scratch memory.
+    pub fn run_numbered(&self, tasks: usize, task: &(dyn Fn(usize, usize) + Sync)) {
+        if self.is_alone() || tasks <= 1 && self.simulation.is_none() {
+            (0..tasks).for_each(|index| task(0, index));
             return;
         }
-        if tasks <= 1 || self.workers.is_empty() || IN_TASK.get() {
-            (0..tasks).for_each(task);
+        let of_part = |at| part(tasks, self.threads(), at);
+        self.run_parts(&|at| of_part(at).len(), &|Place { thread, part, index }| {
+            task(thread, of_part(part).start + index);
+        });
+    }
+
+    /// As [`Pool::run`], for tasks in parts, of which there are as many as threads: calls `task` once
+    /// for each of the `len(part)` tasks of each.
+    pub fn run_parts(&self, len: &dyn Fn(usize) -> usize, task: &(dyn Fn(Place) + Sync)) {
+        if let Some(simulation) = self.simulation.as_ref().filter(|_| !IN_TASK.get()) {
+            simulation.run(len, |place| inside_a_task(|| task(place)));
+            return;
+        }
+        if self.is_alone() {
+            for part in 0..self.threads() {
+                (0..len(part)).for_each(|index| task(Place { thread: 0, part, index }));
+            }
             return;
         }
         let _turn = lock(&self.turn);
-        self.shared.open(Job::new(tasks, task));
-        self.shared.work();
+        self.shared.open(Job::new(task), len);
+        self.shared.work(0);
         self.shared.close();
         if let Some(payload) = lock(&self.shared.panic).take() {
             resume_unwind(payload);
         }
     }
+
+    /// Whether all tasks of a job are the caller's.
+    fn is_alone(&self) -> bool {
+        IN_TASK.get() || self.workers.is_empty() && self.simulation.is_none()
+    }
 }
 
-impl Pool {
-    /// As [`Pool::run`], calling `task(thread, i)` where `thread` is below [`Pool::threads`] and no
-    /// two calls that overlap in time share it: the number of a piece of scratch memory.
-    pub fn run_numbered(&self, tasks: usize, task: &(dyn Fn(usize, usize) + Sync)) {
-        if IN_TASK.get() {
-            (0..tasks).for_each(|index| task(0, index));
-            return;
-        }
-        self.run(tasks, &|index| task(WORKER.get(), index));
-    }
+/// One call of a job's task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Below [`Pool::threads`]; no two calls that overlap in time share it.
+    pub thread: usize,
+    /// The part of the job, below [`Pool::threads`] too.
+    pub part: usize,
+    /// The number of the task in its part.
+    pub index: usize,
+}
+
+/// The `index`-th of `parts` nearly equal parts of `0..whole`.
+pub(crate) fn part(whole: usize, parts: usize, index: usize) -> Range<usize> {
+    whole * index / parts..whole * (index + 1) / parts
 }
 
 impl Drop for Pool {
@@ -156,9 +192,6 @@ fn linux_cores() -> Option<usize> {
 thread_local! {
     /// Whether this thread is inside a task.
     static IN_TASK: Cell<bool> = const { Cell::new(false) };
-    /// The number of this thread in the pool that it works for; 0 for a thread of the caller's,
-    /// which is the only such one in a job.
-    static WORKER: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Calls `work` with [`IN_TASK`] set, which a panic resets too.
@@ -176,34 +209,66 @@ fn inside_a_task(work: impl FnOnce()) {
 
 /// A job's function with its lifetime erased; valid while its run has not returned.
 #[derive(Clone, Copy)]
-struct Job {
-    tasks: usize,
-    task: *const (dyn Fn(usize) + Sync + 'static),
-}
+struct Job(*const (dyn Fn(Place) + Sync + 'static));
 
 impl Job {
-    fn new<'a>(tasks: usize, task: &'a (dyn Fn(usize) + Sync + 'a)) -> Self {
-        let task: *const (dyn Fn(usize) + Sync + 'a) = task;
+    fn new<'a>(task: &'a (dyn Fn(Place) + Sync + 'a)) -> Self {
+        let task: *const (dyn Fn(Place) + Sync + 'a) = task;
         // SAFETY: only the lifetime changes. `Pool::run` does not return before every thread
         // that entered the job has left it, so the pointer is never used after 'a ends.
         let task = unsafe {
             std::mem::transmute::<
-                *const (dyn Fn(usize) + Sync + 'a),
-                *const (dyn Fn(usize) + Sync + 'static),
+                *const (dyn Fn(Place) + Sync + 'a),
+                *const (dyn Fn(Place) + Sync + 'static),
             >(task)
         };
-        Self { tasks, task }
+        Self(task)
     }
 }
 
+/// The tasks of one part that are left, on a cache line of its own.
 #[derive(Default)]
+#[repr(align(64))]
+struct Part {
+    len: AtomicUsize,
+    /// Claimed from the near end, and, in the upper half, from the far end.
+    claimed: AtomicU64,
+}
+
+impl Part {
+    /// One task from the far end, for a thread whose part this is not.
+    const FAR: u64 = 1 << 32;
+
+    fn fill(&self, len: usize) {
+        assert!(u32::try_from(len).is_ok(), "{len} tasks in a part");
+        self.len.store(len, Ordering::Relaxed);
+        self.claimed.store(0, Ordering::Relaxed);
+    }
+
+    /// The next task for the thread whose part it is, or for another.
+    fn claim(&self, is_own: bool) -> Option<usize> {
+        let one = if is_own { 1 } else { Self::FAR };
+        // Each thread is refused once in a job, so that neither half runs over.
+        let claimed = self.claimed.fetch_add(one, Ordering::Relaxed);
+        let (near, far) = ((claimed % Self::FAR) as usize, (claimed / Self::FAR) as usize);
+        let len = self.len.load(Ordering::Relaxed);
+        let left = len.checked_sub(near + far).filter(|&left| left > 0)?;
+        Some(if is_own { near } else { near + left - 1 })
+    }
+
+    /// Leaves nothing to claim.
+    fn drop_rest(&self) {
+        self.len.store(0, Ordering::Relaxed);
+    }
+}
+
 struct Shared {
+    /// One for each thread.
+    parts: Box<[Part]>,
     /// Written by `open` while the gate is shut and nobody is inside; read by those inside.
     job: UnsafeCell<Option<Job>>,
     /// [`OPEN`] plus the number of workers inside the job.
     gate: AtomicUsize,
-    /// The next task to claim.
-    next: AtomicUsize,
     /// Counts jobs, so that a waiting worker sees a new one.
     epoch: AtomicUsize,
     stop: AtomicBool,
@@ -225,12 +290,29 @@ unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
 impl Shared {
+    /// Of a pool of so many threads.
+    fn new(threads: usize) -> Self {
+        Self {
+            parts: (0..threads).map(|_| Part::default()).collect(),
+            job: UnsafeCell::default(),
+            gate: AtomicUsize::default(),
+            epoch: AtomicUsize::default(),
+            stop: AtomicBool::default(),
+            sleepers: AtomicUsize::default(),
+            asleep: Mutex::default(),
+            wake: Condvar::default(),
+            is_closing: AtomicBool::default(),
+            left: Condvar::default(),
+            panic: Mutex::default(),
+        }
+    }
+
     /// Publishes `job` and wakes the workers. The gate is shut and empty.
-    fn open(&self, job: Job) {
+    fn open(&self, job: Job, len: &dyn Fn(usize) -> usize) {
         debug_assert_eq!(self.gate.load(Ordering::SeqCst), 0);
         // SAFETY: the gate is shut and nobody is inside, so nothing else accesses the cell.
         unsafe { *self.job.get() = Some(job) };
-        self.next.store(0, Ordering::Relaxed);
+        self.parts.iter().enumerate().for_each(|(at, part)| part.fill(len(at)));
         self.gate.store(OPEN, Ordering::Release);
         self.announce();
     }
@@ -268,25 +350,25 @@ impl Shared {
         }
     }
 
-    /// Claims and runs tasks until none is left. The caller is inside the job.
-    fn work(&self) {
+    /// Claims and runs tasks until none is left, first those of the thread's own part. The caller
+    /// is inside the job.
+    fn work(&self, thread: usize) {
         // SAFETY: the job is written only before the gate opens, and this thread is inside.
         let Some(job) = (unsafe { *self.job.get() }) else { return };
-        // SAFETY: `Pool::run` keeps the function alive until everybody inside has left.
-        let task = unsafe { &*job.task };
+        // SAFETY: `Pool::run_parts` keeps the function alive until everybody inside has left.
+        let task = unsafe { &*job.0 };
         let result = catch_unwind(AssertUnwindSafe(|| {
             inside_a_task(|| {
-                loop {
-                    let index = self.next.fetch_add(1, Ordering::Relaxed);
-                    if index >= job.tasks {
-                        break;
+                let others = (thread + 1..self.parts.len()).chain(0..thread);
+                for part in [thread].into_iter().chain(others) {
+                    while let Some(index) = self.parts[part].claim(part == thread) {
+                        task(Place { thread, part, index });
                     }
-                    task(index);
                 }
             });
         }));
         if let Err(payload) = result {
-            self.next.store(job.tasks, Ordering::Relaxed);
+            self.parts.iter().for_each(Part::drop_rest);
             lock(&self.panic).get_or_insert(payload);
         }
     }
@@ -342,14 +424,13 @@ fn spawn_worker(index: usize, shared: &Arc<Shared>, started: &Arc<Barrier>) -> J
     std::thread::Builder::new()
         .name(format!("kernels-{index}"))
         .spawn(move || {
-            WORKER.set(index);
             started.wait();
-            serve(&shared);
+            serve(&shared, index);
         })
         .expect("the system can start a thread")
 }
 
-fn serve(shared: &Shared) {
+fn serve(shared: &Shared, thread: usize) {
     let mut seen = 0;
     loop {
         seen = shared.wait(seen);
@@ -357,7 +438,7 @@ fn serve(shared: &Shared) {
             return;
         }
         if shared.enter() {
-            shared.work();
+            shared.work(thread);
             shared.leave();
         }
     }

@@ -13,11 +13,10 @@ mod tile;
 
 use crate::aligned::LINE_BYTES;
 use crate::gemm::bf16::to_pairs;
-use crate::gemm::driver::part;
 use crate::gemm::micro::{Bf16Pairs, Floats, Words};
 use crate::gemm::{Precision, SendPointer, check_matrix};
 use crate::isa::{Isa, Simd, Variant, pick, pick_bf16, variants};
-use crate::pool::Pool;
+use crate::pool::{Pool, part};
 use pack::{HeadLayout, pack_keys};
 use tile::attend;
 

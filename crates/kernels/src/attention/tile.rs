@@ -2,10 +2,10 @@
 
 use super::scores::KeyPanels;
 use super::{AttentionShape, Job};
-use crate::gemm::driver::part;
 use crate::gemm::micro::{Later, Product, RowPointers, Scales, Words, multiply};
 use crate::isa::{MAX_LANES, MAX_TILE_ROWS, MAX_TILE_VECTORS, Simd, SimdOp};
 use crate::math::exp2_weight;
+use crate::pool::part;
 use std::marker::PhantomData;
 use std::ops::Range;
 

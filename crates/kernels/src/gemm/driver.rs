@@ -7,7 +7,7 @@ use super::micro::{Bf16Pairs, Floats, Quads, RowPointers, Words};
 use super::pack::SendPointer;
 use super::pass::Pass;
 use crate::isa::{Simd, Variant, pick, pick_bf16, pick_int8, variants};
-use crate::pool::Pool;
+use crate::pool::{Place, Pool, part};
 use std::ops::Range;
 
 /// Taps that one pass of the micro-kernel covers; larger kernels take several passes.
@@ -56,7 +56,6 @@ pub(crate) struct Job<'a> {
     /// `[rows, columns]`, large enough: checked by the public entry.
     pub out: SendPointer,
     pub out_stride: usize,
-    pub threads: usize,
     pub split: Split,
 }
 
@@ -87,10 +86,6 @@ impl Split {
         let row_blocks = row_blocks.max(wanted.div_ceil(panel_groups)).min(tiles.max(1));
         Self { tiles, row_blocks, panel_groups, pass_taps, pass_channels }
     }
-
-    fn tasks(&self) -> usize {
-        self.row_blocks * self.panel_groups
-    }
 }
 
 /// Taps and channels of one pass, so that a panel's part of it stays in cache. Gated tiles have no
@@ -110,20 +105,24 @@ fn passes(weights: &PanelLayout) -> (usize, usize) {
     (shape.taps.div_ceil(shape.taps.div_ceil(most)), shape.inputs)
 }
 
-type Entry = fn(&Job<'_>, usize);
+type Entry = fn(&Job<'_>, Task);
 
 static TASKS: &[Variant<Entry>] = variants!(task_of_floats: Entry);
 
 /// Computes the product on the threads of `pool`.
 pub(crate) fn execute(pool: &Pool, job: &Job<'_>) {
     let task = entry(job);
-    pool.run(job.split.tasks(), &|index| task(job, index));
+    let parts = Parts::new(job, pool.threads());
+    pool.run_parts(&|part| parts.tasks(part), &|Place { part, index, .. }| {
+        task(job, parts.task(part, index));
+    });
 }
 
 /// Computes the product on this thread.
 pub(crate) fn execute_here(job: &Job<'_>) {
     let task = entry(job);
-    (0..job.split.tasks()).for_each(|index| task(job, index));
+    let parts = Parts::new(job, 1);
+    (0..parts.tasks(0)).for_each(|index| task(job, parts.task(0, index)));
 }
 
 fn entry(job: &Job<'_>) -> Entry {
@@ -135,28 +134,81 @@ fn entry(job: &Job<'_>) -> Entry {
     }
 }
 
-/// The `index`-th of `parts` nearly equal parts of `0..whole`.
-pub(crate) fn part(whole: usize, parts: usize, index: usize) -> Range<usize> {
-    whole * index / parts..whole * (index + 1) / parts
+/// How the tasks are given to threads: blocks of rows, which are then in the caches of the thread
+/// that made them and of the one that reads the result; or groups of panels where weights are more
+/// than rows, so that each thread fetches its own alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Parts {
+    row_blocks: usize,
+    panel_groups: usize,
+    by_rows: bool,
+    threads: usize,
 }
 
-fn task_of_floats<S: Simd>(job: &Job<'_>, index: usize) {
-    task::<S, Floats>(job, index);
+impl Parts {
+    fn new(job: &Job<'_>, threads: usize) -> Self {
+        let Split { row_blocks, panel_groups, .. } = job.split;
+        let shape = job.weights.layout.shape;
+        let more_rows = job.rows >= shape.outputs * shape.taps;
+        let by_rows = match (row_blocks >= threads, panel_groups >= threads) {
+            (true, true) => more_rows,
+            (enough_blocks, _) => enough_blocks,
+        };
+        Self { row_blocks, panel_groups, by_rows, threads }
+    }
+
+    /// The blocks and groups of a part.
+    fn blocks_and_groups(&self, at: usize) -> [Range<usize>; 2] {
+        let Self { row_blocks, panel_groups, by_rows, threads } = *self;
+        match by_rows {
+            true => [part(row_blocks, threads, at), 0..panel_groups],
+            false => [0..row_blocks, part(panel_groups, threads, at)],
+        }
+    }
+
+    fn tasks(&self, at: usize) -> usize {
+        let [blocks, groups] = self.blocks_and_groups(at);
+        blocks.len() * groups.len()
+    }
+
+    /// A task of a part. Consecutive ones share a group, whose weights then stay in cache.
+    fn task(&self, at: usize, index: usize) -> Task {
+        let [blocks, groups] = self.blocks_and_groups(at);
+        let (group, block) = (groups.start + index / blocks.len(), index % blocks.len());
+        let is_last = block + 1 == blocks.len();
+        let next_group = Some(group + 1).filter(|next| is_last && groups.contains(next));
+        Task { block: blocks.start + block, group, next_group }
+    }
 }
 
-fn task_of_pairs<S: Simd>(job: &Job<'_>, index: usize) {
-    task::<S, Bf16Pairs>(job, index);
+/// A block of rows by a group of panels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Task {
+    block: usize,
+    group: usize,
+    /// The group of the task that this thread will probably claim next, if it is another.
+    next_group: Option<usize>,
 }
 
-fn task_of_quads<S: Simd>(job: &Job<'_>, index: usize) {
-    task::<S, Quads>(job, index);
+fn task_of_floats<S: Simd>(job: &Job<'_>, task: Task) {
+    compute::<S, Floats>(job, task);
 }
 
-fn task<S: Simd, W: Words>(job: &Job<'_>, index: usize) {
+fn task_of_pairs<S: Simd>(job: &Job<'_>, task: Task) {
+    compute::<S, Bf16Pairs>(job, task);
+}
+
+fn task_of_quads<S: Simd>(job: &Job<'_>, task: Task) {
+    compute::<S, Quads>(job, task);
+}
+
+fn compute<S: Simd, W: Words>(job: &Job<'_>, task: Task) {
     let s = S::detect().expect("an entry is picked only for an available Isa");
-    let Split { tiles, row_blocks, pass_taps, pass_channels, .. } = job.split;
-    let tiles = part(tiles, row_blocks, index % row_blocks);
-    let panels = job.panels(index);
+    let Split { tiles, row_blocks, panel_groups, pass_taps, pass_channels } = job.split;
+    let tiles = part(tiles, row_blocks, task.block);
+    let panels_of = |group| part(job.weights.layout.panels(), panel_groups, group);
+    let panels = panels_of(task.group);
+    let after = task.next_group.map(|group| job.weights.panel(panels_of(group).start, 0).as_ptr());
     let shape = job.weights.layout.shape;
     for tap in (0..shape.taps).step_by(pass_taps) {
         for channel in (0..shape.inputs).step_by(pass_channels) {
@@ -165,34 +217,12 @@ fn task<S: Simd, W: Words>(job: &Job<'_>, index: usize) {
             let last = taps.end == shape.taps && channels.end == shape.inputs;
             let k = taps.start * shape.inputs + channels.start;
             let next = if last {
-                job.weights_after(index)
+                after.unwrap_or(std::ptr::null())
             } else {
                 job.weights.panel(panels.start, k + taps.len() * channels.len()).as_ptr()
             };
             let pass = Pass { job, panels: panels.clone(), taps, channels };
             pass.run::<S, W>(s, tiles.clone(), next);
         }
-    }
-}
-
-impl Job<'_> {
-    /// The panels of a task.
-    fn panels(&self, index: usize) -> Range<usize> {
-        let Split { row_blocks, panel_groups, .. } = self.split;
-        part(self.weights.layout.panels(), panel_groups, index / row_blocks)
-    }
-
-    /// The first weights of the task that this thread will probably claim next, or null when they
-    /// are those of task `index`.
-    fn weights_after(&self, index: usize) -> *const f32 {
-        let next = index + self.threads;
-        if next >= self.split.tasks() {
-            return std::ptr::null();
-        }
-        let (panel, next_panel) = (self.panels(index).start, self.panels(next).start);
-        if panel == next_panel {
-            return std::ptr::null();
-        }
-        self.weights.panel(next_panel, 0).as_ptr()
     }
 }

@@ -87,7 +87,6 @@ pub fn matmul(
                 rows,
                 out: SendPointer(out[sample * rows * columns..].as_mut_ptr()),
                 out_stride: columns,
-                threads: pool.threads(),
                 split: Split::new(rows, &layout, pool.threads()),
             },
         );

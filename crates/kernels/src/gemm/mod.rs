@@ -76,7 +76,6 @@ pub(crate) fn multiply(
             rows,
             out: SendPointer(out.as_mut_ptr()),
             out_stride,
-            threads: pool.threads(),
             split: Split::new(rows, &weights.panels().layout, pool.threads()),
         },
     );

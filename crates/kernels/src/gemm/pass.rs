@@ -1,11 +1,12 @@
 //! One pass of a task over its tiles: where the rows of each are, where its sums wait, and what
 //! happens to the last of them.
 
-use super::driver::{Job, MAX_TAPS, part};
+use super::driver::{Job, MAX_TAPS};
 use super::epilogue::{Finish, TileBuffer};
 use super::micro::{Later, Product, RowPointers, Scales, Words, multiply};
 use crate::aligned::LINE_BYTES;
 use crate::isa::{MAX_TILE_ROWS, Simd};
+use crate::pool::part;
 use std::ops::Range;
 
 /// Bytes of A that stay in the first-level cache while the panels of a task pass by, so that each

@@ -1,15 +1,17 @@
 //! What a pool of more threads would take, found out on one: a job's tasks run one after the other,
 //! each is timed, and the times are given to threads that exist only as numbers.
 //!
-//! Tasks are claimed one at a time from a counter that the threads share. That is part of the time;
-//! waking the threads and what else they share (caches, memory) is not.
+//! A thread that is done with its part takes over tasks of others, for which it goes to their
+//! counters. That is part of the time; waking the threads and what else they share (caches, memory)
+//! is not.
 
+use super::Place;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What it takes to claim a task: the counter's cache line comes from the core that claimed before,
-/// tens of nanoseconds away on a current server.
+/// What it takes to claim a task of another's, or to find that none is left: the counter's cache line
+/// comes from the core that claimed before, tens of nanoseconds away on a current server.
 const CLAIM: Duration = Duration::from_nanos(50);
 
 /// Threads that exist only as numbers, and the time that they would have saved so far.
@@ -28,19 +30,22 @@ impl Simulation {
         self.threads
     }
 
-    /// Calls `task(i)` once for each `i < tasks`, in order, and notes what the threads would save.
-    pub fn run(&self, tasks: usize, task: impl Fn(usize)) {
+    /// Calls `task` once for each task, in order, and notes what the threads would save.
+    pub fn run(&self, len: &dyn Fn(usize) -> usize, task: impl Fn(Place)) {
         let begin = Instant::now();
-        let mut times = Vec::with_capacity(tasks);
-        for index in 0..tasks {
-            let start = Instant::now();
-            task(index);
-            times.push(start.elapsed());
+        let mut parts = Vec::with_capacity(self.threads);
+        for part in 0..self.threads {
+            let timed = |index| {
+                let start = Instant::now();
+                task(Place { thread: 0, part, index });
+                start.elapsed()
+            };
+            parts.push((0..len(part)).map(timed).collect::<Vec<_>>());
         }
         if let Some(repeated) = &mut *self.repeated() {
-            repeated.note(&mut times);
+            repeated.note(&mut parts);
         }
-        let length = length(self.threads, &times);
+        let length = length(&parts);
         let saved = begin.elapsed().saturating_sub(length);
         self.saved_ns.fetch_add(saved.as_nanos() as u64, Ordering::Relaxed);
     }
@@ -64,18 +69,19 @@ impl Simulation {
 /// interrupted once would otherwise be the time of its whole job.
 #[derive(Default)]
 struct Repeated {
-    jobs: Vec<Vec<Duration>>,
+    jobs: Vec<Vec<Vec<Duration>>>,
     next: usize,
 }
 
 impl Repeated {
     /// Puts the least times so far in the place of those of the next job.
-    fn note(&mut self, times: &mut [Duration]) {
+    fn note(&mut self, parts: &mut [Vec<Duration>]) {
         match self.jobs.get_mut(self.next) {
-            None => self.jobs.push(times.to_vec()),
+            None => self.jobs.push(parts.to_vec()),
             Some(least) => {
-                assert_eq!(least.len(), times.len(), "the same jobs come again");
-                for (least, time) in least.iter_mut().zip(times) {
+                let lens = |parts: &[Vec<Duration>]| parts.iter().map(Vec::len).collect::<Vec<_>>();
+                assert_eq!(lens(least), lens(parts), "the same jobs come again");
+                for (least, time) in least.iter_mut().flatten().zip(parts.iter_mut().flatten()) {
                     *least = (*least).min(*time);
                     *time = *least;
                 }
@@ -85,14 +91,27 @@ impl Repeated {
     }
 }
 
-/// When the last of the threads is done: each claims a task when it is done with its last.
-fn length(threads: usize, tasks: &[Duration]) -> Duration {
-    let mut free = vec![Duration::ZERO; threads];
-    let mut claimed = Duration::ZERO;
-    for task in tasks {
-        if let Some(first) = free.iter_mut().min() {
-            claimed = claimed.max(*first) + CLAIM;
-            *first = claimed + *task;
+/// When the last of the threads is done: each runs its part from the near end, and then tasks from
+/// the far ends of the others', as [`super::Part`] gives them out.
+fn length(parts: &[Vec<Duration>]) -> Duration {
+    let mut left: Vec<&[Duration]> = parts.iter().map(Vec::as_slice).collect();
+    let mut free = vec![Duration::ZERO; parts.len()];
+    // How many parts each thread has found to be empty.
+    let mut seen = vec![0; parts.len()];
+    let working = |seen: &[usize], thread: &usize| seen[*thread] < parts.len();
+    while let Some(thread) =
+        (0..parts.len()).filter(|at| working(&seen, at)).min_by_key(|&at| free[at])
+    {
+        let part = (thread + seen[thread]) % parts.len();
+        let is_own = part == thread;
+        let claimed = if is_own { left[part].split_first() } else { left[part].split_last() };
+        free[thread] += if is_own { Duration::ZERO } else { CLAIM };
+        match claimed {
+            Some((&task, rest)) => {
+                left[part] = rest;
+                free[thread] += task;
+            }
+            None => seen[thread] += 1,
         }
     }
     free.into_iter().max().unwrap_or_default()
@@ -107,30 +126,37 @@ mod tests {
     }
 
     #[test]
-    fn tasks_go_to_the_thread_that_is_done_first() {
-        let length = |threads, tasks: &[u64]| length(threads, &seconds(tasks)).as_secs();
+    fn a_thread_that_is_done_takes_over_what_others_left() {
+        let length = |parts: &[&[u64]]| {
+            let parts: Vec<_> = parts.iter().map(|part| seconds(part)).collect();
+            length(&parts).as_secs()
+        };
         // Claims are short beside seconds.
-        assert_eq!(length(1, &[3, 1, 1, 1]), 6);
-        assert_eq!(length(2, &[3, 1, 1, 1]), 3);
-        assert_eq!(length(2, &[1, 1, 1, 3]), 4);
-        assert_eq!(length(3, &[2, 2, 2, 2]), 4);
-        assert_eq!(length(8, &[2, 5]), 5);
-        assert_eq!(length(4, &[]), 0);
+        assert_eq!(length(&[&[3, 1, 1, 1]]), 6);
+        assert_eq!(length(&[&[3], &[1, 1, 1]]), 3);
+        assert_eq!(length(&[&[1, 1], &[1, 3]]), 4);
+        assert_eq!(length(&[&[4, 1, 1, 1, 1], &[]]), 4);
+        assert_eq!(length(&[&[2, 2], &[2], &[2]]), 4);
+        assert_eq!(length(&[&[], &[], &[2, 5]]), 5);
+        assert_eq!(length(&[&[], &[]]), 0);
     }
 
     #[test]
-    fn claims_wait_for_each_other() {
-        assert_eq!(length(8, &[Duration::ZERO; 100]), 100 * CLAIM);
-        assert_eq!(length(2, &[10 * CLAIM; 4]), 23 * CLAIM);
+    fn a_look_at_anothers_counter_takes_time() {
+        let nothing = |parts: usize| length(&vec![Vec::new(); parts]);
+        assert_eq!([nothing(1), nothing(8)], [Duration::ZERO, 7 * CLAIM]);
+        let stolen = length(&[vec![], vec![10 * CLAIM; 2]]);
+        assert_eq!(stolen, 12 * CLAIM);
     }
 
     #[test]
     fn a_repeated_task_counts_with_its_least_time() {
         let mut repeated = Repeated::default();
         let mut note = |tasks: &[u64], again: bool| {
-            let mut times = seconds(tasks);
+            let mut parts = [seconds(tasks)];
             repeated.next *= usize::from(!again);
-            repeated.note(&mut times);
+            repeated.note(&mut parts);
+            let [times] = parts;
             times
         };
         assert_eq!(note(&[3, 1], true), seconds(&[3, 1]));

@@ -38,6 +38,37 @@ fn calls_that_overlap_have_numbers_of_their_own() {
 }
 
 #[test]
+fn every_part_is_run_whole() {
+    for threads in [1, 2, 5] {
+        let pool = Pool::new(threads);
+        for round in 0..50 {
+            let len = |part: usize| part * part + round % 3;
+            let done: Vec<Vec<AtomicUsize>> = (0..threads)
+                .map(|part| (0..len(part)).map(|_| AtomicUsize::new(0)).collect())
+                .collect();
+            pool.run_parts(&len, &|Place { thread, part, index }| {
+                assert!(thread < threads);
+                done[part][index].fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(done.iter().flatten().all(|count| count.load(Ordering::Relaxed) == 1));
+        }
+    }
+}
+
+#[test]
+fn threads_run_their_own_part_from_the_near_end_and_others_from_the_far_end() {
+    let part = Part::default();
+    part.fill(5);
+    let claims = [true, false, true, true, false, true, false];
+    let claimed = claims.map(|is_own| part.claim(is_own));
+    assert_eq!(claimed, [Some(0), Some(4), Some(1), Some(2), Some(3), None, None]);
+    part.fill(2);
+    assert_eq!(part.claim(false), Some(1));
+    part.drop_rest();
+    assert_eq!(part.claim(true), None);
+}
+
+#[test]
 fn many_tiny_jobs_see_their_own_data() {
     let pool = Pool::new(4);
     for round in 0..20_000 {

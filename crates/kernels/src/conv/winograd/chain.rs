@@ -12,7 +12,7 @@ use super::tiles::{LINE, Layout, Tiles, aligned};
 use super::{ConvShape, Job, WinogradWeights, residual_rows};
 use crate::gemm::{Epilogue, SendPointer, check_matrix};
 use crate::isa::Isa;
-use crate::pool::Pool;
+use crate::pool::{Place, Pool, part};
 use std::sync::Arc;
 
 /// The most convolutions in a chain, the halving one included.
@@ -110,7 +110,7 @@ impl Chain {
         let mut rings_len = 0;
         for (at, link) in links.iter().enumerate() {
             let kept = (steps_kept(&links, at) * band_rows).min(height.next_multiple_of(band_rows));
-            let cut = Cut::new(isa, &link.weights, &link.shape, band_rows, kept, rings_len);
+            let cut = Cut::new(isa, threads, link, band_rows, kept, rings_len);
             if at + 1 < len {
                 rings_len += kept * row_stride(&link.shape);
             }
@@ -236,7 +236,8 @@ impl Chain {
         Rows::latest(start, cut.kept, row_stride(shape), shape.out_channels)
     }
 
-    /// A band of every convolution, none of which reads what another writes meanwhile.
+    /// A band of every convolution, none of which reads what another writes meanwhile. A thread has
+    /// the same columns of each, so that what it reads is in its own caches.
     fn step(
         &self,
         pool: &Pool,
@@ -245,22 +246,24 @@ impl Chain {
         end: Option<&End<'_>>,
         scratch: SendPointer,
     ) {
-        let mut firsts = [0; MAX_LINKS + 1];
-        for at in 0..self.len() {
-            let of_band =
-                |band| self.cuts.get(at).map_or_else(|| self.end_tasks(band), |cut| cut.blocks);
-            firsts[at + 1] = firsts[at] + self.band_of(at, step).map_or(0, of_band);
-        }
-        let tasks = firsts[self.len()];
         let threads_start = SendPointer(scratch.get().wrapping_add(self.rings_len));
         let thread_len = self.thread_len();
-        pool.run_numbered(tasks, &|thread, index| {
-            let at = (0..self.len()).find(|&at| index < firsts[at + 1]).expect("of a link");
-            let band = self.band_of(at, step).expect("tasks are of links with a band");
+        let parts = pool.threads();
+        let tasks: [usize; MAX_LINKS] = std::array::from_fn(|at| self.tasks(at, step));
+        let of_part = |at: usize, p: usize| part(tasks[at], parts, p);
+        let len = |p: usize| (0..self.len()).map(|at| of_part(at, p).len()).sum();
+        pool.run_parts(&len, &|Place { thread, part, mut index }| {
+            let mut at = 0;
+            while index >= of_part(at, part).len() {
+                index -= of_part(at, part).len();
+                at += 1;
+            }
+            let task = of_part(at, part).start + index;
+            let band = self.band_of(at, step).expect("tasks are of convolutions with a band");
             let scratch = threads_start.get().wrapping_add(thread * thread_len);
             let Some((job, block)) = &jobs[at] else {
                 let end = end.expect("what is no link is the end");
-                return end.run([band, index - firsts[at]], scratch);
+                return end.run([band, task], scratch);
             };
             let cut = &self.cuts[at];
             block(&Piece {
@@ -268,10 +271,16 @@ impl Chain {
                 tiles: cut.tiles,
                 layout: cut.layout,
                 scratch,
-                block: cut.block(band, index - firsts[at]),
+                block: cut.block(band, task),
                 panels: 0..job.weights.packed().panels().layout.panels(),
             });
         });
+    }
+
+    /// Tasks of a convolution in a step, from left to right.
+    fn tasks(&self, at: usize, step: usize) -> usize {
+        let Some(band) = self.band_of(at, step).filter(|_| at < self.len()) else { return 0 };
+        self.cuts.get(at).map_or_else(|| self.end_tasks(band), |cut| cut.blocks)
     }
 
     fn end_tasks(&self, band: usize) -> usize {
@@ -302,15 +311,17 @@ impl End<'_> {
 impl Cut {
     fn new(
         isa: Isa,
-        weights: &WinogradWeights,
-        shape: &ConvShape,
+        threads: usize,
+        Link { shape, weights, .. }: &Link,
         band_rows: usize,
         kept: usize,
         ring: usize,
     ) -> Self {
         let tiles = Tiles::new(weights.kind(), shape);
         let band_tiles = band_rows / weights.kind().outputs() * tiles.columns;
-        let blocks = band_tiles.div_ceil(most_tiles(isa, &layout_for(isa, weights, shape, 1)));
+        let most = most_tiles(isa, &layout_for(isa, weights, shape, 1));
+        // As many for each thread.
+        let blocks = band_tiles.div_ceil(most).next_multiple_of(threads).min(band_tiles);
         let layout = layout_for(isa, weights, shape, band_tiles.div_ceil(blocks));
         Self { tiles, layout, band_tiles, blocks, kept, ring }
     }
@@ -333,7 +344,7 @@ fn layout_for(isa: Isa, weights: &WinogradWeights, shape: &ConvShape, tiles: usi
 fn band_rows(isa: Isa, threads: usize, links: &[Link]) -> usize {
     let height = links[0].shape.out_height();
     let blocks = |rows: usize| {
-        let of = |link: &Link| Cut::new(isa, &link.weights, &link.shape, rows, 0, 0).blocks;
+        let of = |link: &Link| Cut::new(isa, 1, link, rows, 0, 0).blocks;
         links.iter().map(of).min().unwrap_or(0)
     };
     let candidates = (TILE_ROWS..height.next_multiple_of(TILE_ROWS)).step_by(TILE_ROWS);

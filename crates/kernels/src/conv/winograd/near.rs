@@ -6,10 +6,9 @@ use super::tiles::{LINE, Layout, Tiles, aligned};
 use super::transform::{F2, F4, F4Enlarged, Transform};
 use super::{ConvShape, Job, Task, Winograd, WinogradWeights};
 use crate::gemm::Precision;
-use crate::gemm::driver::part;
 use crate::gemm::micro::{Bf16Pairs, Floats, Words};
 use crate::isa::{Isa, Simd, SimdOp, Variant, pick, pick_bf16, run, variants};
-use crate::pool::Pool;
+use crate::pool::{Pool, part};
 use std::marker::PhantomData;
 use std::ops::Range;
 

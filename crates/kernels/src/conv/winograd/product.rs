@@ -4,9 +4,9 @@
 use super::Task;
 use super::tiles::LINE;
 use super::transform::Transform;
-use crate::gemm::driver::part;
 use crate::gemm::micro::{RowPointers, Words, step_of};
 use crate::isa::{MAX_TILE_ROWS, Simd, SimdOp};
+use crate::pool::part;
 use std::marker::PhantomData;
 
 /// Words in one round of the inner loop.

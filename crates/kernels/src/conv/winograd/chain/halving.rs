@@ -5,8 +5,9 @@
 use super::super::rows::Rows;
 use super::Link;
 use crate::conv::{ConvShape, Windows};
-use crate::gemm::driver::{Job, Split, execute_here, part};
+use crate::gemm::driver::{Job, Split, execute_here};
 use crate::gemm::{Epilogue, PackedWeights, SendPointer};
+use crate::pool::part;
 use std::slice;
 use std::sync::Arc;
 
@@ -43,7 +44,8 @@ impl Halving {
     pub(super) fn cut(&self, band_rows: usize, threads: usize) -> Cut {
         let width = self.shape.out_width();
         let bytes = self.words(width) * size_of::<f32>();
-        let segments = bytes.div_ceil(TASK_BYTES).max(threads.div_ceil(band_rows)).min(width);
+        // As many for each thread.
+        let segments = bytes.div_ceil(TASK_BYTES).next_multiple_of(threads).min(width);
         Cut { band_rows, segments, words: self.words(width.div_ceil(segments)) }
     }
 
@@ -64,8 +66,9 @@ impl Halving {
         out: SendPointer,
     ) {
         let (shape, panels) = (&self.shape, self.weights.panels());
-        let row = band * cut.band_rows + task / cut.segments;
-        let columns = part(shape.out_width(), cut.segments, task % cut.segments);
+        let rows = cut.rows(band, shape.out_height());
+        let row = band * cut.band_rows + task % rows;
+        let columns = part(shape.out_width(), cut.segments, task / rows);
         // SAFETY: the thread's own memory, of which the cut says how much a task takes.
         let words = unsafe { slice::from_raw_parts_mut(scratch, self.words(columns.len())) };
         let inputs = panels.layout.shape.inputs;
@@ -86,7 +89,6 @@ impl Halving {
             rows: columns.len(),
             out: SendPointer(out.get().wrapping_add(first)),
             out_stride: shape.out_channels,
-            threads: 1,
             split: Split::new(columns.len(), &panels.layout, 1),
         });
     }
@@ -123,8 +125,12 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    /// Tasks of a band of a result of so many rows.
+    /// Tasks of a band of a result of so many rows, from left to right.
     pub fn tasks(&self, band: usize, height: usize) -> usize {
-        self.segments * self.band_rows.min(height.saturating_sub(band * self.band_rows))
+        self.segments * self.rows(band, height)
+    }
+
+    fn rows(&self, band: usize, height: usize) -> usize {
+        self.band_rows.min(height.saturating_sub(band * self.band_rows))
     }
 }

@@ -7,6 +7,11 @@ pub fn cpu_model() -> Option<String> {
     field("/proc/cpuinfo", "model name")
 }
 
+/// What findings about this machine hold for: they may differ with the CPU and with what runs on it.
+pub fn of_findings() -> String {
+    format!("{} {}", env!("CARGO_PKG_VERSION"), cpu_model().unwrap_or_default())
+}
+
 /// Bytes of memory.
 pub fn memory_bytes() -> Option<u64> {
     kibibytes("/proc/meminfo", "MemTotal")

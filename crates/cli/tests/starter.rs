@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -159,6 +160,35 @@ fn a_precision_is_chosen_told_and_remembered() {
     let refused = laterna(&["inspect", "--kernels", "unet", "--precision", "auto"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).contains("hint: name f32"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn what_is_measured_of_convolutions_is_told_and_remembered() {
+    let cache = tempfile::tempdir().unwrap();
+    let kernels = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_laterna"))
+            .args(["inspect", "--kernels", "unet", "--size", "64", "--verbose"])
+            .args(["--convolutions", "measured"])
+            .env("XDG_CACHE_HOME", cache.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        (text(&output.stdout), text(&output.stderr))
+    };
+    let (chosen, told) = kernels();
+    assert!(told.contains("measured: ") && chosen.contains("conv3x3."), "{chosen}{told}");
+    let (again, told) = kernels();
+    assert!(!told.contains("measured: "), "{told}");
+    assert_eq!(again, chosen);
+    // What is remembered is shown, whoever wrote it.
+    let file = cache.path().join("laterna/convolutions.json");
+    let mut remembered: BTreeMap<String, String> =
+        serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert!(remembered.keys().all(|what| what.contains(" f32 ") && what.contains(" to ")));
+    remembered.values_mut().for_each(|way| *way = "winograd2".to_owned());
+    std::fs::write(&file, serde_json::to_vec(&remembered).unwrap()).unwrap();
+    let (pinned, _) = kernels();
+    assert!(pinned.contains("conv3x3.winograd2") && !pinned.contains("winograd4."), "{pinned}");
 }
 
 #[test]

@@ -12,13 +12,14 @@ use laterna_graph::{
 use laterna_kernels::{Convolutions, Isa, IsaError, Pool, Precision, UnknownConvolutions};
 use laterna_tensor::DType;
 
+use crate::choices::{Choices, Fleeting};
 use crate::constants::Constants;
 use crate::lower::{Lowered, Lowering, lower_nodes};
 use crate::memory::{ELEMENT_BYTES, Operand, StepOperands};
 use crate::program::{CpuProgram, Machine, OutputCopy, Shared, Step};
 
 /// What a user may choose.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct CpuOptions {
     /// Threads that compute; the number of physical cores if not given.
     pub threads: Option<usize>,
@@ -29,6 +30,9 @@ pub struct CpuOptions {
     /// How the operands of linear layers and convolutions are rounded, those of minimal filtering
     /// once they are transformed. Layers of few channels and attention stay in f32.
     pub precision: Precision,
+    /// Where [`Convolutions::Measured`] remembers what it measured; for as long as the backend
+    /// lives if not given.
+    pub choices: Option<Arc<dyn Choices>>,
 }
 
 /// Why the backend cannot be used as asked for.
@@ -74,7 +78,8 @@ impl CpuBackend {
             None => Convolutions::from_environment()?,
         };
         let precision = options.precision;
-        Ok(Self { machine: Arc::new(Machine { isa, pool, convolutions, precision }) })
+        let choices = options.choices.unwrap_or_else(|| Arc::new(Fleeting::default()));
+        Ok(Self { machine: Arc::new(Machine { isa, pool, convolutions, choices, precision }) })
     }
 
     /// The instruction set in use.

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use laterna_graph::{CompileError, Constant, Graph, ValueId, WeightSource};
 use laterna_kernels::{
-    ConvShape, Isa, PackedWeights, Precision, ReadWeights, WeightShape, Winograd, WinogradWeights,
+    ConvShape, Convolutions, Isa, PackedWeights, Precision, ReadWeights, WeightShape, Winograd,
+    WinogradWeights,
 };
 use laterna_tensor::{RawTensor, Tensor};
 
+use crate::choices::fastest;
 use crate::program::Machine;
 
 /// Collects a program's constants while it is lowered.
@@ -74,9 +76,14 @@ impl<'a> Constants<'a> {
 
     /// The minimal filtering that computes a convolution, or `None` for the direct kernel.
     pub fn winograd(&self, shape: &ConvShape) -> Option<Winograd> {
-        let Machine { isa, convolutions, .. } = *self.machine;
-        let channels = [shape.in_channels, shape.out_channels];
-        convolutions.choose(isa, self.precision(channels), shape)
+        let Machine { isa, pool, convolutions, choices, .. } = self.machine;
+        let precision = self.precision([shape.in_channels, shape.out_channels]);
+        match convolutions {
+            Convolutions::Measured if shape.kernel == [3, 3] && shape.stride == [1, 1] => {
+                fastest(&**choices, *isa, pool, precision, shape)
+            }
+            other => other.choose(*isa, precision, shape),
+        }
     }
 
     /// The number of threads that kernels run on.

@@ -5,6 +5,7 @@
 //! the graph is compiled is: a run only walks the list.
 
 mod backend;
+mod choices;
 mod constants;
 mod instance;
 mod lower;
@@ -12,3 +13,4 @@ mod memory;
 mod program;
 
 pub use backend::{CpuBackend, CpuError, CpuOptions};
+pub use choices::Choices;

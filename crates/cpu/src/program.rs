@@ -6,6 +6,7 @@ use laterna_graph::plan::FinalCopy;
 use laterna_graph::{Instance, Port, Program, ProgramSummary, RunError};
 use laterna_kernels::{Convolutions, Isa, Pool, Precision};
 
+use crate::choices::Choices;
 use crate::instance::CpuInstance;
 use crate::memory::{Operand, Operands, StepOperands};
 
@@ -17,6 +18,8 @@ pub struct Machine {
     pub pool: Arc<Pool>,
     /// How 3x3 convolutions are computed.
     pub convolutions: Convolutions,
+    /// What was measured of them.
+    pub choices: Arc<dyn Choices>,
     /// How the operands of products are rounded.
     pub precision: Precision,
 }

@@ -19,11 +19,12 @@ fn every_case_passes_on_every_instruction_set() {
 
 /// An operand is rounded by at most a 256th of itself; what a case sums and then multiplies again
 /// adds to that, and so do the transforms of minimal filtering.
-const BF16_TOLERANCES: [(Convolutions, f32); 4] = [
+const BF16_TOLERANCES: [(Convolutions, f32); 5] = [
     (Convolutions::Direct, 2e-2),
     (Convolutions::Winograd2, 2e-2),
     (Convolutions::Winograd4, 1e-1),
     (Convolutions::Auto, 1e-1),
+    (Convolutions::Measured, 1e-1),
 ];
 
 #[test]
@@ -35,6 +36,7 @@ fn every_case_passes_in_bf16() {
                 isa: Some(isa),
                 convolutions: Some(convolutions),
                 precision: Precision::Bf16,
+                choices: None,
             };
             let backend = CpuBackend::new(options).unwrap();
             if let Err(failures) = laterna_conformance::check_within(&backend, tolerance) {

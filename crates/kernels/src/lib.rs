@@ -32,8 +32,8 @@ pub use aligned::AlignedBuffer;
 pub use attention::{AttentionShape, Tokens, attention, attention_scratch_len};
 pub use conv::{
     CONVOLUTIONS_VARIABLE, Chain, ConvShape, Convolutions, Halving, Link, MAX_LINKS, Padding,
-    UnknownConvolutions, Winograd, WinogradWeights, conv2d, conv2d_grouped, conv2d_winograd,
-    winograd_scratch_len,
+    UnknownConvolutions, Way, Winograd, WinogradWeights, conv2d, conv2d_grouped, conv2d_winograd,
+    measure_ways, winograd_scratch_len,
 };
 pub use gemm::{
     BatchBias, Epilogue, MatmulShape, PackedWeights, Precision, ReadWeights, Residual,

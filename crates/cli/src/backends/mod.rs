@@ -1,20 +1,24 @@
 //! The devices that can run a model: the one place that names concrete
 //! backends. Adding one is a row in [`REGISTRY`].
 
+mod choices;
 mod coreml;
+mod memory;
 mod precision;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use laterna_coreml::run::ComputeUnits;
-use laterna_cpu::{CpuBackend, CpuOptions};
+use laterna_cpu::{Choices, CpuBackend, CpuError, CpuOptions};
 use laterna_graph::Backend;
 use laterna_kernels::{Convolutions, Isa, Pool, Precision, ceiling};
 
 use crate::console::Console;
 use crate::error::{During, Failure};
 use crate::model::Model;
+use choices::Kept;
 use precision::Wanted;
 
 pub use coreml::units;
@@ -30,8 +34,9 @@ pub struct BackendArgs {
     /// Threads that compute [default: the number of physical cores].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// How 3x3 convolutions are computed: auto, direct, winograd2 or winograd4 [default: what
-    /// LATERNA_CONVOLUTIONS says, or auto: each as is cheapest].
+    /// How 3x3 convolutions are computed: direct, winograd2, winograd4, auto (each as is cheapest by
+    /// a model of costs), or measured (each as is fastest here: seconds, once for each shape)
+    /// [default: what LATERNA_CONVOLUTIONS says, or auto].
     #[arg(long, value_name = "WAY")]
     pub convolutions: Option<Convolutions>,
     /// How the CPU rounds the operands of products: f32 (not at all), bf16 (16 bits: up to half the
@@ -142,6 +147,15 @@ impl BackendArgs {
         (self.entry()?.ceiling)(self)
     }
 
+    /// How convolutions are computed: what the option, or the environment, says.
+    ///
+    /// # Errors
+    /// If the environment names no way.
+    fn ways(&self) -> Result<Convolutions, Failure> {
+        let of_environment = || Convolutions::from_environment().map_err(CpuError::from);
+        self.convolutions.map_or_else(of_environment, Ok).during("cannot use the CPU backend")
+    }
+
     /// Threads for measurements beside a backend.
     fn pool(&self) -> Pool {
         self.threads.map(usize::from).map_or_else(Pool::with_physical_cores, Pool::new)
@@ -162,12 +176,14 @@ impl BackendArgs {
     }
 }
 
-fn cpu(args: &BackendArgs, _: &Console) -> Result<Box<dyn Backend>, Failure> {
-    Ok(Box::new(open_cpu(args)?))
+fn cpu(args: &BackendArgs, console: &Console) -> Result<Box<dyn Backend>, Failure> {
+    let measured = args.ways()? == Convolutions::Measured;
+    let choices = measured.then(|| Arc::new(Kept::read(console)) as Arc<dyn Choices>);
+    Ok(Box::new(open_cpu(args, choices)?))
 }
 
 fn describe_cpu(args: &BackendArgs) -> Result<String, Failure> {
-    let cpu = open_cpu(args)?;
+    let cpu = open_cpu(args, None)?;
     let convolutions = match cpu.convolutions() {
         Convolutions::Auto => String::new(),
         pinned => format!(", {pinned} convolutions"),
@@ -182,13 +198,14 @@ fn describe_cpu(args: &BackendArgs) -> Result<String, Failure> {
     Ok(format!("cpu: {isa}{precision} on {threads} threads{convolutions}"))
 }
 
-fn open_cpu(args: &BackendArgs) -> Result<CpuBackend, Failure> {
+fn open_cpu(args: &BackendArgs, choices: Option<Arc<dyn Choices>>) -> Result<CpuBackend, Failure> {
     let threads = args.threads.map(usize::from);
     let options = CpuOptions {
         threads,
         isa: None,
         convolutions: args.convolutions,
         precision: args.precision.fixed()?,
+        choices,
     };
     CpuBackend::new(options).during("cannot use the CPU backend")
 }

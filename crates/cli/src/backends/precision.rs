@@ -1,19 +1,15 @@
 //! `--precision auto`: what this CPU multiplies fastest without a change of the picture that could be
 //! seen. The choice is remembered for the model, the CPU and the version.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io::Write as _;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use laterna_diffusion::session::Size;
 use laterna_kernels::{Isa, Precision, UnknownPrecision, ceiling};
-use laterna_weights::atomic_write;
 use serde::{Deserialize, Serialize};
 
 use super::BackendArgs;
+use super::memory::Memory;
 use crate::commands::bench::frame::Bench;
 use crate::console::Console;
 use crate::error::{Cause, During, Failure};
@@ -74,13 +70,16 @@ const STRENGTH: f32 = 0.5;
 /// If the model cannot be loaded or run.
 pub fn choose(args: &BackendArgs, model: &Model, console: &Console) -> Result<Precision, Failure> {
     let isa = Isa::detect().during("cannot use the CPU backend")?;
-    let key = key(args, model, isa);
-    let mut memory = Memory::read();
-    let chosen = match memory.choices.get(&key).and_then(Choice::known) {
+    let key = key(args, model, isa)?;
+    let mut memory: Memory<Choice> = Memory::read("precision.json", MOST_CHOICES);
+    let chosen = match memory.get(&key).and_then(Choice::known) {
         Some(chosen) => chosen,
         None => {
             let chosen = try_all(args, model, isa, console)?;
-            memory.remember(key, chosen, console);
+            // That it cannot be kept stops nothing.
+            if let Err(error) = memory.remember(key, chosen.into()) {
+                console.detail(format_args!("the choice is not remembered: {error}"));
+            }
             chosen
         }
     };
@@ -145,12 +144,17 @@ fn picture(
 }
 
 /// What a choice depends on.
-fn key(args: &BackendArgs, model: &Model, isa: Isa) -> String {
-    let cpu = machine::cpu_model().unwrap_or_default();
-    let convolutions = args.convolutions.map_or("", |way| way.name());
-    let model = model.fingerprint();
-    format!("{} {isa} {cpu} {convolutions} {model}", env!("CARGO_PKG_VERSION"))
+///
+/// # Errors
+/// If the environment names no way to compute convolutions.
+fn key(args: &BackendArgs, model: &Model, isa: Isa) -> Result<String, Failure> {
+    let convolutions = args.ways()?;
+    let (machine, model) = (machine::of_findings(), model.fingerprint());
+    Ok(format!("{machine} {isa} {convolutions} {model}"))
 }
+
+/// Choices that are kept.
+const MOST_CHOICES: usize = 100;
 
 /// A choice that was made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -160,56 +164,15 @@ struct Choice {
     decibels: Option<f64>,
 }
 
+impl From<(Precision, f64)> for Choice {
+    fn from((precision, decibels): (Precision, f64)) -> Self {
+        let decibels = decibels.is_finite().then_some(decibels);
+        Self { precision: precision.name().to_owned(), decibels }
+    }
+}
+
 impl Choice {
     fn known(&self) -> Option<(Precision, f64)> {
         Some((self.precision.parse().ok()?, self.decibels.unwrap_or(f64::INFINITY)))
     }
-}
-
-/// Choices of earlier runs: a cache, whose loss costs a few seconds.
-#[derive(Default, Serialize, Deserialize)]
-struct Memory {
-    choices: BTreeMap<String, Choice>,
-}
-
-/// Choices that are kept.
-const MOST_CHOICES: usize = 100;
-
-impl Memory {
-    /// What is remembered; nothing if that cannot be read.
-    fn read() -> Self {
-        let text = file().and_then(|file| fs::read_to_string(file).ok());
-        text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
-    }
-
-    /// Adds a choice. That it cannot be kept stops nothing.
-    fn remember(
-        &mut self,
-        key: String,
-        (precision, decibels): (Precision, f64),
-        console: &Console,
-    ) {
-        if self.choices.len() >= MOST_CHOICES {
-            self.choices.clear();
-        }
-        let decibels = decibels.is_finite().then_some(decibels);
-        self.choices.insert(key, Choice { precision: precision.name().to_owned(), decibels });
-        if let Err(error) = self.write() {
-            console.detail(format_args!("the choice is not remembered: {error}"));
-        }
-    }
-
-    fn write(&self) -> std::io::Result<()> {
-        let Some(file) = file() else { return Ok(()) };
-        fs::create_dir_all(file.parent().unwrap_or(&file))?;
-        let text = serde_json::to_vec_pretty(self)?;
-        atomic_write(&file, |out| out.write_all(&text))
-    }
-}
-
-/// Where choices are kept, if the user has a place for that.
-fn file() -> Option<PathBuf> {
-    let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let caches = var("XDG_CACHE_HOME").or_else(|| Some(var("HOME")?.join(".cache")))?;
-    Some(caches.join("laterna/precision.json"))
 }

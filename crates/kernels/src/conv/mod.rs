@@ -6,12 +6,14 @@
 //! row of a window.
 
 mod grouped;
+mod measure;
 pub mod reference;
 mod winograd;
 
 pub use grouped::conv2d_grouped;
+pub use measure::measure_ways;
 pub use winograd::{
-    CONVOLUTIONS_VARIABLE, Chain, Convolutions, Halving, Link, MAX_LINKS, UnknownConvolutions,
+    CONVOLUTIONS_VARIABLE, Chain, Convolutions, Halving, Link, MAX_LINKS, UnknownConvolutions, Way,
     Winograd, WinogradWeights, conv2d_winograd, winograd_scratch_len,
 };
 

@@ -12,12 +12,17 @@ use std::str::FromStr;
 /// Environment variable for how 3x3 convolutions are computed where nothing else says so.
 pub const CONVOLUTIONS_VARIABLE: &str = "LATERNA_CONVOLUTIONS";
 
+/// A minimal filtering, or none: the direct kernel.
+pub type Way = Option<Winograd>;
+
 /// How 3x3 convolutions with stride 1 are computed. All others are direct.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Convolutions {
-    /// Each as is cheapest.
+    /// Each as is cheapest, by a model of costs: the same on every machine with these instructions.
     #[default]
     Auto,
+    /// Each as is fastest here, measured when it is first met ([`crate::measure_ways`]).
+    Measured,
     /// As sums of products, window by window.
     Direct,
     /// All by F(2x2, 3x3).
@@ -28,12 +33,15 @@ pub enum Convolutions {
 
 /// No such way to compute convolutions.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown way to compute convolutions `{0}`: known are auto, direct, winograd2, winograd4")]
+#[error(
+    "unknown way to compute convolutions `{0}`: known are auto, measured, direct, winograd2, winograd4"
+)]
 pub struct UnknownConvolutions(String);
 
 impl Convolutions {
     /// Every way.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::Direct, Self::Winograd2, Self::Winograd4];
+    pub const ALL: [Self; 5] =
+        [Self::Auto, Self::Measured, Self::Direct, Self::Winograd2, Self::Winograd4];
 
     /// What the environment variable [`CONVOLUTIONS_VARIABLE`] names, or `Auto`.
     ///
@@ -50,17 +58,18 @@ impl Convolutions {
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
+            Self::Measured => "measured",
             Self::Direct => "direct",
             Self::Winograd2 => "winograd2",
             Self::Winograd4 => "winograd4",
         }
     }
 
-    /// The minimal filtering for a convolution, or `None` for the direct kernel: the only place where
-    /// this is decided. The number of threads has no say, so that a result does not depend on it.
-    pub fn choose(self, isa: Isa, precision: Precision, shape: &ConvShape) -> Option<Winograd> {
+    /// How a convolution is computed: the only place where this is decided, but for what is measured.
+    /// The number of threads has no say, so that a result does not depend on it.
+    pub fn choose(self, isa: Isa, precision: Precision, shape: &ConvShape) -> Way {
         let kinds: &[Winograd] = match self {
-            Self::Auto => return cheapest(isa, precision, shape),
+            Self::Auto | Self::Measured => return cheapest(isa, precision, shape),
             Self::Direct => &[],
             Self::Winograd2 => &[Winograd::F2],
             Self::Winograd4 => &[Winograd::F4Enlarged, Winograd::F4],
@@ -96,14 +105,32 @@ const FINISH_COST: usize = 100;
 const BYTES_IN_TWO: usize = 3;
 
 /// Of equals the one with the smallest rounding errors.
-fn cheapest(isa: Isa, precision: Precision, shape: &ConvShape) -> Option<Winograd> {
+fn cheapest(isa: Isa, precision: Precision, shape: &ConvShape) -> Way {
+    ways(shape).min_by_key(|&way| cost(isa, precision, way, shape)).flatten()
+}
+
+/// How far from the cheapest a way may be and yet turn out to be the fastest: costs have been off by
+/// half of that.
+const LIKELY: usize = 2;
+
+/// The ways that can be the fastest.
+pub(in crate::conv) fn likely_ways(isa: Isa, precision: Precision, shape: &ConvShape) -> Vec<Way> {
+    let least = ways(shape).map(|way| cost(isa, precision, way, shape)).min().unwrap_or(0);
+    ways(shape).filter(|&way| cost(isa, precision, way, shape) <= LIKELY * least).collect()
+}
+
+/// From the smallest rounding errors to the largest.
+fn ways(shape: &ConvShape) -> impl Iterator<Item = Way> {
     let ways = [None, Some(Winograd::F2), Some(Winograd::F4), Some(Winograd::F4Enlarged)];
-    let computed = ways.into_iter().filter(|way| way.is_none_or(|kind| kind.computes(shape)));
-    let best = computed.min_by_key(|way| match way {
+    ways.into_iter().filter(|way| way.is_none_or(|kind| kind.computes(shape)))
+}
+
+/// In multiply-adds of a vector.
+fn cost(isa: Isa, precision: Precision, way: Way, shape: &ConvShape) -> usize {
+    match way {
         None => direct_cost(isa, precision, shape),
-        Some(kind) => winograd_cost(isa, precision, *kind, shape),
-    });
-    best.flatten()
+        Some(kind) => winograd_cost(isa, precision, kind, shape),
+    }
 }
 
 /// In multiply-adds of a vector.

@@ -20,7 +20,8 @@ mod transform;
 mod weights;
 
 pub use chain::{Chain, Halving, Link, MAX_LINKS};
-pub use choice::{CONVOLUTIONS_VARIABLE, Convolutions, UnknownConvolutions};
+pub(super) use choice::likely_ways;
+pub use choice::{CONVOLUTIONS_VARIABLE, Convolutions, UnknownConvolutions, Way};
 pub use weights::WinogradWeights;
 
 use super::ConvShape;

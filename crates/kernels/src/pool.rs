@@ -256,15 +256,55 @@ impl Part {
         Some(if is_own { near } else { near + left - 1 })
     }
 
+    fn has_tasks(&self) -> bool {
+        self.len.load(Ordering::Relaxed) > 0
+    }
+
     /// Leaves nothing to claim.
     fn drop_rest(&self) {
         self.len.store(0, Ordering::Relaxed);
     }
 }
 
+/// Which parts may have tasks left, so that a thread that is done looks at no others: a bit for each.
+struct Left(Box<[AtomicU64]>);
+
+impl Left {
+    fn new(parts: usize) -> Self {
+        Self((0..parts.div_ceil(64)).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    /// Says of every part whether it has tasks.
+    fn fill(&self, has_tasks: impl Fn(usize) -> bool) {
+        for (at, word) in self.0.iter().enumerate() {
+            let bits =
+                (0..64).filter(|bit| has_tasks(64 * at + bit)).fold(0, |all, bit| all | 1 << bit);
+            word.store(bits, Ordering::Relaxed);
+        }
+    }
+
+    /// Nothing is left of a part.
+    fn clear(&self, part: usize) {
+        self.0[part / 64].fetch_and(!(1 << (part % 64)), Ordering::Relaxed);
+    }
+
+    /// A part that may have tasks left: the next one behind `thread`, or else the first.
+    fn next(&self, thread: usize) -> Option<usize> {
+        let from = |first: usize| {
+            self.0.iter().enumerate().skip(first / 64).find_map(|(at, word)| {
+                let below = if at == first / 64 { (1 << (first % 64)) - 1 } else { 0 };
+                let bits = word.load(Ordering::Relaxed) & !below;
+                (bits != 0).then(|| 64 * at + bits.trailing_zeros() as usize)
+            })
+        };
+        from(thread).or_else(|| from(0))
+    }
+}
+
 struct Shared {
     /// One for each thread.
     parts: Box<[Part]>,
+    left_parts: Left,
     /// Written by `open` while the gate is shut and nobody is inside; read by those inside.
     job: UnsafeCell<Option<Job>>,
     /// [`OPEN`] plus the number of workers inside the job.
@@ -294,6 +334,7 @@ impl Shared {
     fn new(threads: usize) -> Self {
         Self {
             parts: (0..threads).map(|_| Part::default()).collect(),
+            left_parts: Left::new(threads),
             job: UnsafeCell::default(),
             gate: AtomicUsize::default(),
             epoch: AtomicUsize::default(),
@@ -313,6 +354,7 @@ impl Shared {
         // SAFETY: the gate is shut and nobody is inside, so nothing else accesses the cell.
         unsafe { *self.job.get() = Some(job) };
         self.parts.iter().enumerate().for_each(|(at, part)| part.fill(len(at)));
+        self.left_parts.fill(|at| self.parts.get(at).is_some_and(Part::has_tasks));
         self.gate.store(OPEN, Ordering::Release);
         self.announce();
     }
@@ -359,11 +401,12 @@ impl Shared {
         let task = unsafe { &*job.0 };
         let result = catch_unwind(AssertUnwindSafe(|| {
             inside_a_task(|| {
-                let others = (thread + 1..self.parts.len()).chain(0..thread);
-                for part in [thread].into_iter().chain(others) {
+                // First its own.
+                while let Some(part) = self.left_parts.next(thread) {
                     while let Some(index) = self.parts[part].claim(part == thread) {
                         task(Place { thread, part, index });
                     }
+                    self.left_parts.clear(part);
                 }
             });
         }));

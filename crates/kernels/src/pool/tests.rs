@@ -69,6 +69,20 @@ fn threads_run_their_own_part_from_the_near_end_and_others_from_the_far_end() {
 }
 
 #[test]
+fn what_is_left_is_looked_for_from_the_thread_on() {
+    let left = Left::new(130);
+    left.fill(|part| [3, 64, 129].contains(&part));
+    let next = |thread| left.next(thread);
+    assert_eq!([0, 3, 4, 65, 129].map(next), [Some(3), Some(3), Some(64), Some(129), Some(129)]);
+    left.clear(129);
+    assert_eq!([65, 129].map(next), [Some(3), Some(3)]);
+    left.clear(3);
+    assert_eq!(next(65), Some(64));
+    left.clear(64);
+    assert_eq!(next(0), None);
+}
+
+#[test]
 fn many_tiny_jobs_see_their_own_data() {
     let pool = Pool::new(4);
     for round in 0..20_000 {

@@ -405,7 +405,10 @@ fn level(event: &Event) -> Level {
         Event::SourceBack | Event::SourceEnded | Event::StageReady(_) | Event::StageBack => {
             Level::Info
         }
-        Event::SourceLost(_) | Event::StageFailed(_) | Event::StagePanicked(_) => Level::Warning,
+        Event::SourceLost(_)
+        | Event::SourceNotes(_)
+        | Event::StageFailed(_)
+        | Event::StagePanicked(_) => Level::Warning,
         _ => Level::Error,
     }
 }

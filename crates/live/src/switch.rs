@@ -80,6 +80,10 @@ impl Source for Switch {
     fn aim(&mut self, aim: Aim) {
         self.source.aim(aim);
     }
+
+    fn note(&mut self) -> Option<String> {
+        self.source.note()
+    }
 }
 
 impl Switch {

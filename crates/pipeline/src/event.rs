@@ -18,6 +18,8 @@ pub enum Event {
     SourceBack,
     /// The source has no more pictures.
     SourceEnded,
+    /// The source works, but not as it should; in its own words.
+    SourceNotes(String),
     /// A stage is at work, for pictures of this size.
     StageReady(Size),
     /// A frame could not be made; the last picture stays.
@@ -63,6 +65,7 @@ impl fmt::Display for Event {
             Self::SourceLost(error) => write!(f, "the source failed, trying again: {error}"),
             Self::SourceBack => f.write_str("the source is back"),
             Self::SourceEnded => f.write_str("the source has ended"),
+            Self::SourceNotes(note) => write!(f, "the source: {note}"),
             Self::StageReady(size) => {
                 write!(f, "the model is ready at {}x{}", size.width, size.height)
             }

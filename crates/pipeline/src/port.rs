@@ -38,6 +38,11 @@ pub trait Source: Send {
     /// What the next picture is prepared for, said before each read once there is a
     /// model.
     fn aim(&mut self, _aim: Aim) {}
+
+    /// What the user should know of a source that works, once; asked for after each read.
+    fn note(&mut self) -> Option<String> {
+        None
+    }
 }
 
 /// What a picture is prepared for. A source may give just that: what draws its pictures

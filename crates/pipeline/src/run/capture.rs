@@ -73,6 +73,9 @@ impl<S: Send + Sync + 'static> Capture<'_, S> {
             }
             let read = |image: &mut Image| guarded(|| source.read(image));
             let (image, read) = self.pool.fill(|_| true, Image::default, read);
+            if let Some(note) = source.note() {
+                self.shared.report(Event::SourceNotes(note));
+            }
             match read? {
                 Read::Picture { captured } if image.size().area() > 0 => {
                     if rests {

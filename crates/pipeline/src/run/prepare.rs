@@ -76,6 +76,7 @@ impl Preparer {
                 let planes = ready.tensor.as_f32_mut().expect("prepared tensors are f32");
                 prepare.run(&captured.image, view, size, planes);
                 ready.thumbnail.read(planes, size);
+                // Where the fit has changed meanwhile, one or two pictures are of the old one.
                 let same = captured.image.size() == size && !view.mirror;
                 if let Some(surface) = captured.image.surface().filter(|_| same) {
                     ready.tensor.set_surface(surface.clone());

@@ -47,6 +47,16 @@ fn a_camera_is_plugged_in_again() {
 }
 
 #[test]
+fn what_a_source_notes_is_told_and_stops_nothing() {
+    let clock = SimClock::new();
+    let note = |number| (number == 3).then(|| "no device scales it".to_owned());
+    let camera = Camera { note, ..Camera::new(&clock, ms(20)) };
+    let (rig, _) = run(camera, Model::new(&clock, |_| ms(15)), Duration::from_secs(2));
+    assert_eq!(rig.events, [READY, "the source: no device scales it"]);
+    assert!(rig.model.calls().len() > 90);
+}
+
+#[test]
 fn a_source_that_panics_is_opened_again() {
     let clock = SimClock::new();
     let mut camera = Camera::new(&clock, ms(20));

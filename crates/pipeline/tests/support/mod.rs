@@ -61,6 +61,8 @@ pub struct Camera {
     /// It is no camera but draws whenever it is asked, which takes so long; for a model
     /// that reads surfaces as large as is aimed at, and with its number as a surface.
     pub draws: Option<Duration>,
+    /// What it has to say at picture `n`.
+    pub note: fn(u64) -> Option<String>,
     /// What it was told to aim at.
     pub aims: Arc<Mutex<Vec<Aim>>>,
 }
@@ -75,6 +77,7 @@ impl Camera {
             value: |number| number as u8,
             unplugged: (Duration::ZERO, Duration::ZERO),
             draws: None,
+            note: |_| None,
             aims: Arc::new(Mutex::new(Vec::with_capacity(1 << 14))),
         }
     }
@@ -121,6 +124,10 @@ impl Source for Camera {
 
     fn aim(&mut self, aim: Aim) {
         self.aims.lock().unwrap().push(aim);
+    }
+
+    fn note(&mut self) -> Option<String> {
+        (self.note)(self.next.lock().unwrap().0)
     }
 
     fn read(&mut self, image: &mut Image) -> Result<Read, PortError> {

@@ -6,14 +6,14 @@ use std::ptr::NonNull;
 use objc2_core_foundation::{CFRetained, CFString, CFType};
 use objc2_core_video::{CVPixelBuffer, CVPixelBufferPool, kCVPixelFormatType_32BGRA};
 use objc2_video_toolbox::{
-    VTPixelTransferSession, VTSessionSetProperty, kVTDownsamplingMode_Average,
-    kVTPixelTransferPropertyKey_DownsamplingMode, kVTPixelTransferPropertyKey_ScalingMode,
+    VTPixelTransferSession, VTSessionSetProperty, kVTPixelTransferPropertyKey_ScalingMode,
     kVTScalingMode_Letterbox, kVTScalingMode_Trim,
 };
 
 use crate::buffer::{Key, PixelBuffer, attributes};
 
-/// How a picture of another shape is made to fit.
+/// How a picture of another shape is made to fit. The system heeds what the picture says of its
+/// clean aperture and of the shape of its pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
     /// The largest centred part of that shape.
@@ -48,12 +48,7 @@ impl Transfer {
         // SAFETY: the session was created, so the caller owns a reference.
         let session = session.map(|session| unsafe { CFRetained::from_raw(session) });
         let session = session.ok_or_else(|| format!("no pixel transfer session ({code})"))?;
-        let transfer = Self { session, fit: None, pool: None };
-        // SAFETY: constants of the framework.
-        let (key, average) =
-            unsafe { (kVTPixelTransferPropertyKey_DownsamplingMode, kVTDownsamplingMode_Average) };
-        transfer.set(key, average)?;
-        Ok(transfer)
+        Ok(Self { session, fit: None, pool: None })
     }
 
     /// The picture in so many columns and rows.

@@ -19,17 +19,19 @@ use objc2_av_foundation::{
     AVCaptureDeviceInput, AVCaptureOutput, AVCaptureSession, AVCaptureVideoDataOutput,
     AVCaptureVideoDataOutputSampleBufferDelegate, AVFrameRateRange, AVMediaType, AVMediaTypeVideo,
 };
+use objc2_core_foundation::CFString;
 use objc2_core_media::{CMClock, CMSampleBuffer, CMTime, CMVideoFormatDescriptionGetDimensions};
 use objc2_core_video::{
     CVPixelBuffer, CVPixelBufferGetHeight, CVPixelBufferGetPixelFormatType,
-    CVPixelBufferGetPlaneCount, CVPixelBufferGetWidth, kCVPixelBufferPixelFormatTypeKey,
-    kCVPixelFormatType_420YpCbCr8BiPlanarVideoRange,
+    CVPixelBufferGetPlaneCount, CVPixelBufferGetWidth, kCVImageBufferYCbCrMatrix_ITU_R_601_4,
+    kCVImageBufferYCbCrMatrix_ITU_R_709_2, kCVImageBufferYCbCrMatrixKey,
+    kCVPixelBufferPixelFormatTypeKey, kCVPixelFormatType_420YpCbCr8BiPlanarVideoRange,
 };
 use objc2_foundation::{NSDictionary, NSNumber, NSString};
 
 use super::super::error::SourceError;
 use super::super::kinds::{Claim, Device, Info, Opened, Request};
-use super::super::pixels::{Colour, Yuv, bgra_to_rgb};
+use super::super::pixels::{Colour, Matrix, Yuv, bgra_to_rgb};
 use super::super::push::{self, PushSource, Pusher};
 use super::mode::{CameraFormat, CameraMode, choose};
 use super::stamp::captured;
@@ -48,8 +50,9 @@ pub(super) fn open(request: &Request<'_>) -> Result<Opened, SourceError> {
     let (name, mode) = (name(&device), best(&device, size, fps));
     let (pusher, source) = push::pair(Arc::clone(request.clock));
     let receiver = Receiver::new(pusher, Arc::clone(request.clock));
-    let session = start(&device, mode.as_ref(), &receiver).map_err(|why| unavailable(&why))?;
-    let mode = mode.map(|found| found.mode);
+    let started = start(&device, mode.as_ref(), &receiver).map_err(|why| unavailable(&why))?;
+    let (session, is_set) = started;
+    let mode = mode.map(|found| found.mode).filter(|_| is_set);
     let info = Info {
         size: mode.map(|mode| mode.size),
         fps: mode.map(|mode| mode.fps),
@@ -161,12 +164,13 @@ fn best(device: &AVCaptureDevice, size: Size, fps: f64) -> Option<Found> {
     found.into_iter().find(|found| found.mode == best)
 }
 
-/// Starts a session that sends the device's pictures to `receiver`.
+/// Starts a session that sends the device's pictures to `receiver`; says whether they are of
+/// that mode.
 fn start(
     device: &AVCaptureDevice,
     mode: Option<&Found>,
     receiver: &Receiver,
-) -> Result<Retained<AVCaptureSession>, String> {
+) -> Result<(Retained<AVCaptureSession>, bool), String> {
     let queue: DispatchRetained<DispatchQueue> = DispatchQueue::new("laterna.camera", None);
     // SAFETY: the objects are new and used by this thread alone until the session
     // runs; inputs and outputs are added only if the session takes them; the format
@@ -185,15 +189,18 @@ fn start(
         }
         session.addInput(&input);
         session.addOutput(&output);
-        if let Some(mode) = mode
-            && device.lockForConfiguration().is_ok()
-        {
+        let set = mode.filter(|_| device.lockForConfiguration().is_ok());
+        if let Some(mode) = set {
             device.setActiveFormat(&mode.format);
             device.setActiveVideoMinFrameDuration(mode.range.minFrameDuration());
+        }
+        // Were the device not locked meanwhile, the session would choose the format
+        // (Apple's reference of AVCaptureDevice.activeFormat).
+        session.startRunning();
+        if set.is_some() {
             device.unlockForConfiguration();
         }
-        session.startRunning();
-        Ok(session)
+        Ok((session, set.is_some()))
     }
 }
 
@@ -237,12 +244,16 @@ impl Source for Camera {
     fn aim(&mut self, aim: Aim) {
         *self.receiver.ivars().aim() = Some(aim);
     }
+
+    fn note(&mut self) -> Option<String> {
+        self.receiver.ivars().work().note.take()
+    }
 }
 
 impl Drop for Camera {
     fn drop(&mut self) {
-        // SAFETY: the session is not being configured. This waits until no picture
-        // is being received.
+        // SAFETY: the session is not being configured. A picture that is being received
+        // goes to the receiver, which the call keeps.
         unsafe { self.session.stopRunning() };
     }
 }
@@ -288,9 +299,13 @@ impl Inner {
         self.aim.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn receive(&self, sample: &CMSampleBuffer) {
         let aim = *self.aim();
-        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut work = self.work();
         // SAFETY: the sample lives as long as this call.
         let Some(buffer) = (unsafe { sample.image_buffer() }) else { return };
         if work.receive(&buffer, aim).is_some() {
@@ -310,21 +325,30 @@ pub(super) struct Work {
     pub(super) image: Image,
     /// Made when it is first needed.
     transfer: Option<Transfer>,
+    /// What the system refused to make, which is not tried again.
+    refused: Option<Aim>,
+    /// What the user should know.
+    note: Option<String>,
 }
 
 impl Work {
     /// Makes the picture that is aimed at, in memory that the model reads if it does so;
     /// none of a buffer of another kind.
     pub(super) fn receive(&mut self, buffer: &CVPixelBuffer, aim: Option<Aim>) -> Option<()> {
-        let shared = aim.filter(|aim| aim.surface).map(|aim| self.share(buffer, aim));
-        match shared {
-            Some(Ok(())) => Some(()),
-            // As for a model that reads no such memory.
-            Some(Err(_)) | None => write(buffer, &mut self.image),
+        if let Some(aim) = aim.filter(|aim| aim.surface && self.refused != Some(*aim)) {
+            match self.share(buffer, aim) {
+                Ok(()) => return Some(()),
+                Err(why) => {
+                    let way = "the processor crops and scales the camera's pictures";
+                    self.note = Some(format!("{way}: {why}"));
+                    self.refused = Some(aim);
+                }
+            }
         }
+        write(buffer, &mut self.image)
     }
 
-    /// Crops and scales on the system's device for that; little is left to copy here.
+    /// Has the system crop and scale it; little is left to copy here.
     pub(super) fn share(&mut self, buffer: &CVPixelBuffer, aim: Aim) -> Result<(), String> {
         let transfer = match &mut self.transfer {
             Some(transfer) => transfer,
@@ -367,6 +391,23 @@ fn write(buffer: &CVPixelBuffer, image: &mut Image) -> Option<()> {
         return None;
     }
     image.reset(size);
-    yuv.write_rgb(Colour::of(size), image.rgb_mut());
+    let usual = Colour::of(size);
+    let colour = Colour { matrix: matrix(buffer).unwrap_or(usual.matrix), ..usual };
+    yuv.write_rgb(colour, image.rgb_mut());
     Some(())
+}
+
+/// What the camera says of its luma, which is what the system goes by too.
+fn matrix(buffer: &CVPixelBuffer) -> Option<Matrix> {
+    // SAFETY: constants of the framework; the mode is not asked for.
+    let (said, hd, sd) = unsafe {
+        let said = buffer.attachment(kCVImageBufferYCbCrMatrixKey, std::ptr::null_mut())?;
+        (said, kCVImageBufferYCbCrMatrix_ITU_R_709_2, kCVImageBufferYCbCrMatrix_ITU_R_601_4)
+    };
+    let said = said.downcast_ref::<CFString>()?;
+    match () {
+        () if said == hd => Some(Matrix::Bt709),
+        () if said == sd => Some(Matrix::Bt601),
+        () => None,
+    }
 }

@@ -28,7 +28,8 @@ pub fn camera_trial(aim: Aim) -> Result<[Image; 2], String> {
     Ok([shared, work.image])
 }
 
-/// Brighter to the right, bluer downwards, redder to both: no two corners are alike.
+/// Brighter to the right and downwards, bluer downwards, redder to both: no two corners are alike,
+/// and a part, another shape or another matrix of it is seen.
 fn picture() -> Result<PixelBuffer, String> {
     let [width, height] = SIZE;
     let format = kCVPixelFormatType_420YpCbCr8BiPlanarVideoRange;
@@ -37,12 +38,12 @@ fn picture() -> Result<PixelBuffer, String> {
     let none = "a pixel buffer has no planes";
     // SAFETY: it is new, so that nobody else has it.
     let (luma, stride) = unsafe { lock.plane_mut(0) }.ok_or(none)?;
-    for row in luma.chunks_mut(stride) {
-        row.iter_mut().take(width).enumerate().for_each(|(x, y)| *y = 40 + 2 * x as u8);
+    for (y, row) in luma.chunks_mut(stride).enumerate().take(height) {
+        row.iter_mut().take(width).enumerate().for_each(|(x, luma)| *luma = 40 + (x + y) as u8);
     }
     // SAFETY: as above.
     let (chroma, stride) = unsafe { lock.plane_mut(1) }.ok_or(none)?;
-    for (y, row) in chroma.chunks_mut(stride).enumerate() {
+    for (y, row) in chroma.chunks_mut(stride).enumerate().take(height / 2) {
         for (x, pair) in row.as_chunks_mut::<2>().0.iter_mut().take(width / 2).enumerate() {
             *pair = [96 + 2 * y as u8, 96 + (x + y) as u8];
         }

@@ -45,7 +45,7 @@ impl Program for CoreMlProgram {
     fn spawn(&self) -> Result<Box<dyn Instance>, RunError> {
         let predictor = self.0.model.as_ref().map(|model| model.predictor()).transpose();
         let predictor = predictor.map_err(|error| failed(&error))?;
-        Ok(Box::new(CoreMlInstance { program: Self(self.0.clone()), predictor }))
+        Ok(Box::new(CoreMlInstance { program: Self(self.0.clone()), predictor, shares: true }))
     }
 
     fn summary(&self) -> &ProgramSummary {
@@ -61,6 +61,8 @@ impl Program for CoreMlProgram {
 struct CoreMlInstance {
     program: CoreMlProgram,
     predictor: Option<Box<dyn Predictor>>,
+    /// Pictures are read where they are: until a prediction fails that reads one so.
+    shares: bool,
 }
 
 impl Instance for CoreMlInstance {
@@ -72,10 +74,7 @@ impl Instance for CoreMlInstance {
         check_ports(&self.program, inputs, outputs)?;
         let ports = &self.program.0.ports;
         if let Some(predictor) = &mut self.predictor {
-            for (index, given) in ports.given.iter().enumerate() {
-                write(&mut **predictor, index, given, &inputs[given.position])?;
-            }
-            predictor.predict().map_err(|error| failed(&error))?;
+            predict(&mut **predictor, &ports.given, inputs, &mut self.shares)?;
         }
         for (source, output) in ports.sources.iter().zip(outputs) {
             match (source, &mut self.predictor) {
@@ -109,17 +108,41 @@ impl Instance for CoreMlInstance {
     }
 }
 
+/// One prediction. If it fails on a picture that is read where it is, another one on the
+/// same picture's numbers, and no more is read so.
+fn predict(
+    predictor: &mut dyn Predictor,
+    given: &[Given],
+    inputs: &[TensorView<'_>],
+    shares: &mut bool,
+) -> Result<(), RunError> {
+    let mut shared = false;
+    for (index, given) in given.iter().enumerate() {
+        let view = &inputs[given.position];
+        let surface = view.surface().filter(|_| *shares && given.is_picture);
+        let is_there = match surface {
+            Some(surface) => predictor.share(index, surface).map_err(|error| failed(&error))?,
+            None => false,
+        };
+        if !is_there {
+            write(predictor, index, given, view)?;
+        }
+        shared |= is_there;
+    }
+    let Err(error) = predictor.predict() else { return Ok(()) };
+    if !shared {
+        return Err(failed(&error));
+    }
+    *shares = false;
+    predict(predictor, given, inputs, shares)
+}
+
 fn write(
     predictor: &mut dyn Predictor,
     index: usize,
     given: &Given,
     view: &TensorView<'_>,
 ) -> Result<(), RunError> {
-    if let Some(surface) = view.surface().filter(|_| given.is_picture)
-        && predictor.share(index, surface).map_err(|error| failed(&error))?
-    {
-        return Ok(());
-    }
     let written = match view.dtype() {
         DType::I64 => {
             let indices = view.as_i64()?;

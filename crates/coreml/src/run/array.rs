@@ -147,9 +147,12 @@ impl Array {
         true
     }
 
-    /// Whether the memory is another's.
-    pub fn is_shared(&self) -> bool {
-        matches!(&self.object, Object::Picture { shared: Some(_), .. })
+    /// The picture of another's that is read, if any.
+    pub fn lent(&self) -> Option<PixelBuffer> {
+        match &self.object {
+            Object::Picture { shared, .. } => shared.clone(),
+            Object::Plain(_) | Object::Shared { .. } => None,
+        }
     }
 
     /// Writes every element; fp16 arrays round to nearest.
@@ -257,7 +260,6 @@ fn with_stride(
     dense.with_stride(stride).ok_or_else(|| refused(feature, "its surface has overlapping rows"))
 }
 
-/// A surface whose memory the processor may use while this lives.
 fn numbers(extents: &[usize]) -> Retained<NSArray<NSNumber>> {
     let numbers: Vec<_> = extents.iter().map(|&extent| NSNumber::new_usize(extent)).collect();
     NSArray::from_retained_slice(&numbers)

@@ -105,11 +105,19 @@ impl Arrays {
     /// anew. False if it does not fit.
     fn show(&mut self, input: usize, picture: Option<&PixelBuffer>) -> Result<bool, RunError> {
         autoreleasepool(|_| {
-            let fits = self.inputs[input].share(picture);
-            if fits {
-                self.provider = provider(&self.inputs)?;
+            let before = self.inputs[input].lent();
+            if !self.inputs[input].share(picture) {
+                return Ok(false);
             }
-            Ok(fits)
+            match provider(&self.inputs) {
+                Ok(provider) => self.provider = provider,
+                Err(error) => {
+                    // What the model still has.
+                    self.inputs[input].share(before.as_ref());
+                    return Err(error);
+                }
+            }
+            Ok(true)
         })
     }
 
@@ -132,7 +140,7 @@ impl Arrays {
 
 impl Predictor for Arrays {
     fn write_f32(&mut self, input: usize, values: &[f32]) -> Result<(), RunError> {
-        if self.inputs[input].is_shared() {
+        if self.inputs[input].lent().is_some() {
             self.show(input, None)?;
         }
         self.inputs[input].write_f32(values)

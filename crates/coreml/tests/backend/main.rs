@@ -313,6 +313,22 @@ fn a_picture_is_read_where_its_surface_is() {
 }
 
 #[test]
+fn a_surface_that_fails_gives_way_to_its_numbers() {
+    let folder = folder();
+    let device = StandIn { fails_on_surfaces: true, ..StandIn::default() };
+    let tested = Tested::new(device, CoreMlOptions::new(folder.path()), None);
+    let program = tested.compile(&painter(), &MemoryWeights::new(), &PICTURES).unwrap();
+    assert_eq!(painted(&*program, Some(Surface::new(vec![5.0_f32; 6]))), 2.0);
+    let device = StandIn { fails: true, ..StandIn::default() };
+    let tested = Tested::new(device, CoreMlOptions::new(folder.path()), None);
+    let program = tested.compile(&painter(), &MemoryWeights::new(), &PICTURES).unwrap();
+    let mut image = Tensor::zeros([1, 3, 1, 2]);
+    image.set_surface(Surface::new(vec![5.0_f32; 6]));
+    let error = run(&*program, &[image, Tensor::zeros([1, 3, 1, 2])]).unwrap_err();
+    assert_eq!(error.to_string(), "coreml: standing in: the device is gone");
+}
+
+#[test]
 fn a_device_that_takes_no_pictures_is_given_arrays() {
     let folder = folder();
     let probe = |_: &Path, interface: &Interface, _: &Options| {

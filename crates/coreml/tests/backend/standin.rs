@@ -29,6 +29,8 @@ pub struct StandIn {
     pub refuses: bool,
     /// Predictions fail.
     pub fails: bool,
+    /// Those that read a picture where it is do.
+    pub fails_on_surfaces: bool,
     /// What is computed is too large by this part.
     pub error: f32,
     /// Of macOS 14.
@@ -67,6 +69,7 @@ pub struct Held {
     /// With pictures as arrays, and as pixel buffers.
     interfaces: [emit::Interface; 2],
     fails: bool,
+    fails_on_surfaces: bool,
     factor: f32,
     pairs: Option<Arc<Pairs>>,
 }
@@ -87,9 +90,11 @@ impl StandIn {
             WeightFormat::Fp16 => prepared,
             _ => emit::as_stored(entry.graph, weights, written).unwrap(),
         };
-        let (fails, factor) = (self.fails, 1.0 + self.error);
+        let (fails, fails_on_surfaces) = (self.fails, self.fails_on_surfaces);
+        let factor = 1.0 + self.error;
         let pairs = self.pairs.clone();
-        let held = Held { graph, weights: copied, interfaces, fails, factor, pairs };
+        let held =
+            Held { graph, weights: copied, interfaces, fails, fails_on_surfaces, factor, pairs };
         *self.holds.lock().unwrap() = Some(Arc::new(held));
     }
 }
@@ -172,6 +177,7 @@ impl Opened for Resident {
             held: self.0.clone(),
             inputs: inputs.collect(),
             outputs: Vec::new(),
+            shared: None,
         }))
     }
 }
@@ -180,6 +186,8 @@ struct Interpreted {
     held: Arc<Held>,
     inputs: Vec<Tensor>,
     outputs: Vec<Tensor>,
+    /// The input that is read where it is.
+    shared: Option<usize>,
 }
 
 impl Interpreted {
@@ -197,13 +205,18 @@ impl Interpreted {
 
 impl Predictor for Interpreted {
     fn write_f32(&mut self, input: usize, values: &[f32]) -> Result<(), RunError> {
+        self.shared = self.shared.filter(|&shared| shared != input);
         self.set(input, TensorData::F32(values.to_vec()))
     }
 
     /// Its memory is of numbers.
     fn share(&mut self, input: usize, picture: &Surface) -> Result<bool, RunError> {
         match picture.get::<Vec<f32>>() {
-            Some(values) => self.write_f32(input, values).map(|()| true),
+            Some(values) => {
+                self.write_f32(input, values)?;
+                self.shared = Some(input);
+                Ok(true)
+            }
             None => Ok(false),
         }
     }
@@ -213,7 +226,7 @@ impl Predictor for Interpreted {
     }
 
     fn predict(&mut self) -> Result<(), RunError> {
-        if self.held.fails {
+        if self.held.fails || self.held.fails_on_surfaces && self.shared.is_some() {
             return Err(refusal("the device is gone"));
         }
         self.held.pairs.as_ref().map_or(Ok(()), |pairs| pairs.meet())?;

@@ -226,3 +226,33 @@ fn compute<S: Simd, W: Words>(job: &Job<'_>, task: Task) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_block_meets_every_group_once() {
+        for threads in [1, 2, 3, 7] {
+            for (row_blocks, panel_groups) in [(1, 1), (1, 9), (9, 1), (4, 5), (20, 3), (2, 30)] {
+                for by_rows in [false, true] {
+                    let parts = Parts { row_blocks, panel_groups, by_rows, threads };
+                    let mut found = Vec::new();
+                    for at in 0..threads {
+                        let tasks: Vec<_> =
+                            (0..parts.tasks(at)).map(|i| parts.task(at, i)).collect();
+                        for pair in tasks.windows(2) {
+                            let next = Some(pair[1].group).filter(|&group| group != pair[0].group);
+                            assert_eq!(pair[0].next_group, next, "{parts:?}");
+                        }
+                        assert!(tasks.last().is_none_or(|task| task.next_group.is_none()));
+                        found.extend(tasks.iter().map(|task| (task.group, task.block)));
+                    }
+                    let all = (0..panel_groups).flat_map(|g| (0..row_blocks).map(move |b| (g, b)));
+                    found.sort_unstable();
+                    assert!(found.into_iter().eq(all), "{parts:?}");
+                }
+            }
+        }
+    }
+}

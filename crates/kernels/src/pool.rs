@@ -375,7 +375,9 @@ impl Shared {
     /// this core, and the system moves the worker here.
     fn sleep_until_left(&self) {
         let mut asleep = lock(&self.asleep);
-        self.is_closing.store(true, Ordering::SeqCst);
+        // An exchange where a store would do: under qemu's AArch64 on x86 (7.2) the load below
+        // may overtake a store, and the last worker's word of leaving is lost.
+        self.is_closing.swap(true, Ordering::SeqCst);
         while self.gate.load(Ordering::SeqCst) != 0 {
             asleep = self.left.wait(asleep).unwrap_or_else(PoisonError::into_inner);
         }

@@ -133,8 +133,9 @@ impl Backend for CoreMlBackend {
         check_weights(graph, weights)?;
         let prepared = emit::prepare_observed(graph, weights, options)?;
         check_support(self, &prepared, prepared.nodes())?;
-        let source =
-            Source { graph, prepared: &prepared, weights, pictures: &pictures(graph, options) };
+        let mut pictures = options.pictures.to_vec();
+        pictures.retain(|name| emit::is_picture(graph, name));
+        let source = Source { graph, prepared: &prepared, weights, pictures: &pictures };
         let interface = source.interface(&[])?;
         if interface.outputs.is_empty() {
             let ports = Ports::new(&prepared, weights, &interface)?;
@@ -148,18 +149,6 @@ impl Backend for CoreMlBackend {
         let summary = self.summarize(&source, &ports, &loaded)?;
         Ok(Arc::new(CoreMlProgram::new(ports, loaded.model, summary)))
     }
-}
-
-/// The names among the caller's that are pictures of the graph.
-fn pictures<'o>(graph: &Graph, options: &CompileOptions<'o>) -> Vec<&'o str> {
-    let inputs = graph.inputs().iter().map(|&id| (&graph.value(id).name, id));
-    let ports: Vec<_> =
-        inputs.chain(graph.outputs().iter().map(|(name, id)| (name, *id))).collect();
-    let is_picture = |name: &&&str| {
-        let mut named = ports.iter().filter(|(port, _)| ***port == ***name).peekable();
-        named.peek().is_some() && named.all(|&(_, id)| matches!(*graph.shape(id), [1, 3, _, _]))
-    };
-    options.pictures.iter().filter(is_picture).copied().collect()
 }
 
 /// What is compiled: the graph as it was built and as it is written.

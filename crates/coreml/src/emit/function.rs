@@ -100,19 +100,34 @@ pub(super) fn write(
 /// Every image is an input or an output of that shape.
 fn check_images(entry: &Entry<'_>, graph: &Graph) -> Result<(), EmitError> {
     for &image in entry.images {
-        let inputs = graph.inputs().iter().map(|&id| (&graph.value(id).name, id));
-        let outputs = graph.outputs().iter().map(|(name, id)| (name, *id));
-        let mut named = inputs.chain(outputs).filter(|(name, _)| ***name == *image).peekable();
+        let mut named = named(graph, image).peekable();
         if named.peek().is_none() {
             return Err(EmitError::unsupported(image, "there is no such input or output"));
         }
-        let unfit = named.find(|&(_, id)| !matches!(*graph.shape(id), [1, 3, _, _]));
-        if let Some((_, id)) = unfit {
+        if let Some(id) = named.find(|&id| !has_picture_shape(graph, id)) {
             let reason = format!("a picture is [1, 3, height, width], not {}", graph.shape(id));
             return Err(EmitError::unsupported(image, reason));
         }
     }
     Ok(())
+}
+
+/// Whether a graph has an input or an output of that name, and none that is no picture,
+/// `[1, 3, height, width]`.
+pub fn is_picture(graph: &Graph, name: &str) -> bool {
+    let mut named = named(graph, name).peekable();
+    named.peek().is_some() && named.all(|id| has_picture_shape(graph, id))
+}
+
+/// The inputs and outputs of a name.
+fn named(graph: &Graph, name: &str) -> impl Iterator<Item = ValueId> {
+    let inputs = graph.inputs().iter().map(|&id| (&graph.value(id).name, id));
+    let outputs = graph.outputs().iter().map(|(name, id)| (name, *id));
+    inputs.chain(outputs).filter(move |(own, _)| ***own == *name).map(|(_, id)| id)
+}
+
+fn has_picture_shape(graph: &Graph, id: ValueId) -> bool {
+    matches!(*graph.shape(id), [1, 3, _, _])
 }
 
 /// The outputs that the function has, each with its position among the graph's.

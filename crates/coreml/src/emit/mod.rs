@@ -31,7 +31,7 @@ use laterna_graph::passes::{self, Pass, PassError, fold, fuse, simplify};
 use laterna_graph::{CompileOptions, Constant, Graph, Origin, WeightSource};
 
 pub use error::EmitError;
-pub use function::{Interface, interface};
+pub use function::{Interface, interface, is_picture};
 pub use lower::{Tally, is_written};
 pub use mil::{DataType, NamedType, Parameter, ValueType};
 pub use options::{Attention, GroupNorm, MIN_ELEMENTS, Options, QUERY_CHUNK, Target, WeightFormat};

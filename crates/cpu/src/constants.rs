@@ -78,8 +78,9 @@ impl<'a> Constants<'a> {
     pub fn winograd(&self, shape: &ConvShape) -> Option<Winograd> {
         let Machine { isa, pool, convolutions, choices, .. } = self.machine;
         let precision = self.precision([shape.in_channels, shape.out_channels]);
+        let is_choice = Winograd::ALL.iter().any(|kind| kind.computes(shape));
         match convolutions {
-            Convolutions::Measured if shape.kernel == [3, 3] && shape.stride == [1, 1] => {
+            Convolutions::Measured if is_choice => {
                 fastest(&**choices, *isa, pool, precision, shape)
             }
             other => other.choose(*isa, precision, shape),

@@ -267,6 +267,7 @@ impl Part {
 }
 
 /// Which parts may have tasks left, so that a thread that is done looks at no others: a bit for each.
+#[derive(Default)]
 struct Left(Box<[AtomicU64]>);
 
 impl Left {
@@ -301,6 +302,7 @@ impl Left {
     }
 }
 
+#[derive(Default)]
 struct Shared {
     /// One for each thread.
     parts: Box<[Part]>,
@@ -335,16 +337,7 @@ impl Shared {
         Self {
             parts: (0..threads).map(|_| Part::default()).collect(),
             left_parts: Left::new(threads),
-            job: UnsafeCell::default(),
-            gate: AtomicUsize::default(),
-            epoch: AtomicUsize::default(),
-            stop: AtomicBool::default(),
-            sleepers: AtomicUsize::default(),
-            asleep: Mutex::default(),
-            wake: Condvar::default(),
-            is_closing: AtomicBool::default(),
-            left: Condvar::default(),
-            panic: Mutex::default(),
+            ..Self::default()
         }
     }
 

@@ -97,11 +97,8 @@ fn length(parts: &[Vec<Duration>]) -> Duration {
     let mut left: Vec<&[Duration]> = parts.iter().map(Vec::as_slice).collect();
     let mut free = vec![Duration::ZERO; parts.len()];
     let mut is_done = vec![false; parts.len()];
-    let working = |is_done: &[bool]| {
-        let threads = (0..parts.len()).filter(|&at| !is_done[at]);
-        threads.collect::<Vec<_>>()
-    };
-    while let Some(thread) = working(&is_done).into_iter().min_by_key(|&at| free[at]) {
+    while let Some(thread) = (0..parts.len()).filter(|&at| !is_done[at]).min_by_key(|&at| free[at])
+    {
         if let Some((&task, rest)) = left[thread].split_first() {
             left[thread] = rest;
             free[thread] += task;
